@@ -49,3 +49,7 @@ const (
 // MaxAhead is how far past a feed's held head an entry may lie and still be
 // parked until the gap is filled.
 const MaxAhead = 256
+
+// MaxFeedsHeld is how many feeds a node follows in all, and believes a
+// neighbour to hold.
+const MaxFeedsHeld = 65536

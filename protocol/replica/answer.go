@@ -1,0 +1,118 @@
+package replica
+
+import (
+	"github.com/tipmesh/tipmesh/protocol"
+)
+
+// View is what the machine reads of the local store. Implementations are safe
+// for concurrent use: Answer runs beside the machine.
+type View interface {
+	// Greeting is this node's hello at present, digests included.
+	Greeting() Hello
+	// StatementDigests are the buckets' digests, one after the other: see
+	// DigestStatements.
+	StatementDigests() []byte
+	// StatementsIn gives the statements whose ID begins with the byte, in
+	// ascending order of their IDs.
+	StatementsIn(bucket byte) []*protocol.Statement
+	// State is what is held of one feed, as told to others.
+	State(feed protocol.FeedID) (FeedState, bool)
+	// States gives at most limit states after a feed, ascending, and whether
+	// there are more.
+	States(after protocol.FeedID, limit int) ([]FeedState, bool)
+	// Wanted is the last sequence number of a feed that this node would store:
+	// less than what others may hold where the feed is cut or forked.
+	Wanted(feed protocol.FeedID) uint64
+	// Entries gives entries from a sequence number on, of at most budget bytes
+	// in all but at least one, payloads included where held.
+	Entries(feed protocol.FeedID, from uint64, budget int) []Entry
+	// Payload gives one payload, or nil where it is not held.
+	Payload(feed protocol.FeedID, seq uint64) []byte
+}
+
+// Answer answers a request from the view. It gives nil for messages that have no
+// answer (Have) or that the caller must answer itself (GetEpochs).
+func Answer(v View, request Message) Message {
+	switch m := request.(type) {
+	case *Hello:
+		w := Welcome(v.Greeting())
+		return &w
+	case *GetStatements:
+		return answerStatements(v, m)
+	case *GetVector:
+		feeds, more := v.States(m.After, MaxFeeds)
+		return &Vector{Feeds: feeds, More: more}
+	case *GetEntries:
+		return &Entries{Feed: m.Feed, From: m.From, Entries: v.Entries(m.Feed, m.From, int(m.Budget))}
+	case *GetPayloads:
+		return answerPayloads(v, m)
+	}
+	return nil
+}
+
+func answerStatements(v View, m *GetStatements) *Statements {
+	mine := v.StatementDigests()
+	out := &Statements{}
+	size := 0
+	for b := int(m.After[0]); b < Buckets; b++ {
+		at := b * BucketDigest
+		if string(mine[at:at+BucketDigest]) == string(m.Digests[at:at+BucketDigest]) {
+			continue
+		}
+		for _, s := range v.StatementsIn(byte(b)) {
+			if s.ID().Compare(m.After) <= 0 {
+				continue
+			}
+			size += len(s.Raw())
+			if len(out.Raw) > 0 && (size > MaxBudget || len(out.Raw) == MaxStatements) {
+				return out
+			}
+			out.Raw = append(out.Raw, s.Raw())
+			out.Next = s.ID()
+		}
+	}
+	out.Next = protocol.StatementID{}
+	return out
+}
+
+func answerPayloads(v View, m *GetPayloads) *Payloads {
+	out := &Payloads{Feed: m.Feed}
+	size := 0
+	for _, seq := range m.Seqs {
+		data := v.Payload(m.Feed, seq)
+		if data == nil {
+			continue
+		}
+		size += len(data)
+		if len(out.Items) > 0 && size > int(m.Budget) {
+			break
+		}
+		out.Items = append(out.Items, Payload{Seq: seq, Data: data})
+	}
+	return out
+}
+
+// DigestStatements digests the ascending IDs of one bucket: the first
+// BucketDigest bytes of SHA-256 over domain and IDs, zeros for an empty bucket.
+func DigestStatements(ids []protocol.StatementID) [BucketDigest]byte {
+	if len(ids) == 0 {
+		return [BucketDigest]byte{}
+	}
+	parts := make([][]byte, len(ids))
+	for i := range ids {
+		parts[i] = ids[i][:]
+	}
+	sum := protocol.DomainDigest.Sum(parts...)
+	return [BucketDigest]byte(sum[:BucketDigest])
+}
+
+// DigestStates digests a node's whole vector: SHA-256 over domain and the
+// canonical bytes of each state, ascending by feed.
+func DigestStates(each func(yield func(*FeedState) bool)) protocol.Hash {
+	var parts [][]byte
+	each(func(f *FeedState) bool {
+		parts = append(parts, protocol.Marshal(f))
+		return true
+	})
+	return protocol.DomainDigest.Sum(parts...)
+}

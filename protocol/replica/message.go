@@ -1,0 +1,341 @@
+package replica
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+
+	"github.com/tipmesh/tipmesh/protocol"
+)
+
+// Type is the first byte of a frame: which message follows.
+type Type uint8
+
+// The message types. Requests are odd, their replies even and one greater.
+// Have stands alone: it has no reply.
+const (
+	TypeHello         Type = 1
+	TypeWelcome       Type = 2
+	TypeGetStatements Type = 3
+	TypeStatements    Type = 4
+	TypeGetVector     Type = 5
+	TypeVector        Type = 6
+	TypeGetEntries    Type = 7
+	TypeEntries       Type = 8
+	TypeGetPayloads   Type = 9
+	TypePayloads      Type = 10
+	TypeGetEpochs     Type = 11
+	TypeEpochs        Type = 12
+	TypeHave          Type = 13
+)
+
+// Limits of the sync protocol.
+const (
+	MaxFrame      = 6 << 20 // bytes of any frame: a payload of the greatest size and room beside it
+	MaxRequest    = 1 << 20 // bytes of a frame from the asking side
+	MaxBudget     = 2 << 20 // bytes of entries that one request may ask for
+	MaxFeeds      = 1024    // feeds in one vector or have message
+	MaxRanges     = 32      // missing ranges told of one feed
+	MaxAddresses  = 8
+	MaxEntries    = 1024 // entries in one reply
+	MaxStatements = 1024 // statements in one reply
+	MaxEpochs     = 1024 // epochs named in one request
+	Buckets       = 256  // statements are compared by the first byte of their ID
+	BucketDigest  = 8    // bytes of one bucket's digest
+)
+
+// Message is one of the types below.
+type Message interface{ Type() Type }
+
+// Hello opens the exchange and repeats it from time to time. Welcome answers it
+// with the same about the other side.
+type Hello struct {
+	Version    uint64          `cbor:"1,keyasint"`
+	Mesh       protocol.MeshID `cbor:"2,keyasint"`
+	Time       int64           `cbor:"3,keyasint"` // milliseconds since 1970 by the sender's clock
+	Statements protocol.Hash   `cbor:"4,keyasint"` // digest of all statements held
+	Vector     protocol.Hash   `cbor:"5,keyasint"` // digest of all feeds held
+	Addresses  []string        `cbor:"6,keyasint,omitempty"`
+	Agent      string          `cbor:"7,keyasint,omitempty"`
+	Unread     bool            `cbor:"8,keyasint,omitempty"` // entries are held whose epoch is not
+}
+
+// Welcome answers Hello.
+type Welcome Hello
+
+// GetStatements asks for the statements of the buckets whose digests differ.
+type GetStatements struct {
+	Digests []byte               `cbor:"1,keyasint"`          // Buckets times BucketDigest bytes
+	After   protocol.StatementID `cbor:"2,keyasint,omitzero"` // for the next part of a long answer
+}
+
+// Statements answers GetStatements, in ascending order of IDs. Next is the last
+// ID given where there are more.
+type Statements struct {
+	Raw  [][]byte             `cbor:"1,keyasint"`
+	Next protocol.StatementID `cbor:"2,keyasint,omitzero"`
+}
+
+// GetVector asks for the state of the feeds after one, in ascending order.
+type GetVector struct {
+	After protocol.FeedID `cbor:"1,keyasint,omitzero"`
+}
+
+// Vector answers GetVector.
+type Vector struct {
+	Feeds []FeedState `cbor:"1,keyasint"`
+	More  bool        `cbor:"2,keyasint,omitempty"`
+}
+
+// FeedState is what a node holds of a feed: all headers to Head and all
+// payloads but those Missing. A node that would have to name more than
+// MaxRanges ranges names a lower Head.
+type FeedState struct {
+	Feed    protocol.FeedID  `cbor:"1,keyasint"`
+	Head    uint64           `cbor:"2,keyasint"`
+	HeadID  protocol.EntryID `cbor:"3,keyasint"`
+	Missing []uint64         `cbor:"4,keyasint,omitempty"` // first, last, first, last ...; ascending
+	Direct  bool             `cbor:"5,keyasint,omitempty"` // a direct feed, wanted first
+}
+
+// Holds reports whether the payload at seq is held.
+func (f *FeedState) Holds(seq uint64) bool {
+	if seq == 0 || seq > f.Head {
+		return false
+	}
+	for i := 0; i+1 < len(f.Missing); i += 2 {
+		if seq >= f.Missing[i] && seq <= f.Missing[i+1] {
+			return false
+		}
+	}
+	return true
+}
+
+// GetEntries asks for entries of a feed from one on, of at most Budget bytes,
+// but at least one.
+type GetEntries struct {
+	Feed   protocol.FeedID `cbor:"1,keyasint"`
+	From   uint64          `cbor:"2,keyasint"`
+	Budget uint64          `cbor:"3,keyasint"`
+}
+
+// Entries answers GetEntries. An entry without payload is one whose payload the
+// answerer does not hold.
+type Entries struct {
+	Feed    protocol.FeedID `cbor:"1,keyasint"`
+	From    uint64          `cbor:"2,keyasint"`
+	Entries []Entry         `cbor:"3,keyasint"`
+}
+
+// Entry is a signed header and its payload.
+type Entry struct {
+	Header  []byte `cbor:"1,keyasint"`
+	Payload []byte `cbor:"2,keyasint,omitempty"`
+}
+
+// GetPayloads asks for payloads by sequence number.
+type GetPayloads struct {
+	Feed   protocol.FeedID `cbor:"1,keyasint"`
+	Seqs   []uint64        `cbor:"2,keyasint"`
+	Budget uint64          `cbor:"3,keyasint"`
+}
+
+// Payloads answers GetPayloads with what fits and is held.
+type Payloads struct {
+	Feed  protocol.FeedID `cbor:"1,keyasint"`
+	Items []Payload       `cbor:"2,keyasint"`
+}
+
+// Payload is one payload.
+type Payload struct {
+	Seq  uint64 `cbor:"1,keyasint"`
+	Data []byte `cbor:"2,keyasint"`
+}
+
+// GetEpochs asks for the epochs that the asker is entitled to and lacks.
+type GetEpochs struct {
+	Have []protocol.EpochID `cbor:"1,keyasint"`
+}
+
+// Epochs answers GetEpochs: a grant sealed to the asker's member, or nothing.
+type Epochs struct {
+	Sealed []byte `cbor:"1,keyasint,omitempty"`
+}
+
+// Have tells of feeds that changed since the last telling.
+type Have struct {
+	Feeds []FeedState `cbor:"1,keyasint"`
+}
+
+// Type of the message.
+func (*Hello) Type() Type         { return TypeHello }
+func (*Welcome) Type() Type       { return TypeWelcome }
+func (*GetStatements) Type() Type { return TypeGetStatements }
+func (*Statements) Type() Type    { return TypeStatements }
+func (*GetVector) Type() Type     { return TypeGetVector }
+func (*Vector) Type() Type        { return TypeVector }
+func (*GetEntries) Type() Type    { return TypeGetEntries }
+func (*Entries) Type() Type       { return TypeEntries }
+func (*GetPayloads) Type() Type   { return TypeGetPayloads }
+func (*Payloads) Type() Type      { return TypePayloads }
+func (*GetEpochs) Type() Type     { return TypeGetEpochs }
+func (*Epochs) Type() Type        { return TypeEpochs }
+func (*Have) Type() Type          { return TypeHave }
+
+func newMessage(t Type) (Message, error) {
+	switch t {
+	case TypeHello:
+		return new(Hello), nil
+	case TypeWelcome:
+		return new(Welcome), nil
+	case TypeGetStatements:
+		return new(GetStatements), nil
+	case TypeStatements:
+		return new(Statements), nil
+	case TypeGetVector:
+		return new(GetVector), nil
+	case TypeVector:
+		return new(Vector), nil
+	case TypeGetEntries:
+		return new(GetEntries), nil
+	case TypeEntries:
+		return new(Entries), nil
+	case TypeGetPayloads:
+		return new(GetPayloads), nil
+	case TypePayloads:
+		return new(Payloads), nil
+	case TypeGetEpochs:
+		return new(GetEpochs), nil
+	case TypeEpochs:
+		return new(Epochs), nil
+	case TypeHave:
+		return new(Have), nil
+	}
+	return nil, fmt.Errorf("%w: sync message of type %d", protocol.ErrMalformed, t)
+}
+
+// Encode gives a message as a frame: four bytes of length (big endian, of what
+// follows), one byte of type, canonical CBOR.
+func Encode(m Message) []byte {
+	body := protocol.Marshal(m)
+	frame := make([]byte, 5, 5+len(body))
+	binary.BigEndian.PutUint32(frame, uint32(1+len(body)))
+	frame[4] = byte(m.Type())
+	return append(frame, body...)
+}
+
+// Decode reads what follows a frame's length. Errors wrap
+// protocol.ErrMalformed.
+func Decode(frame []byte) (Message, error) {
+	if len(frame) < 1 {
+		return nil, fmt.Errorf("%w: empty sync frame", protocol.ErrMalformed)
+	}
+	m, err := newMessage(Type(frame[0]))
+	if err != nil {
+		return nil, err
+	}
+	if err := protocol.Unmarshal(frame[1:], MaxFrame, m); err != nil {
+		return nil, fmt.Errorf("sync message of type %d: %w", frame[0], err)
+	}
+	return m, check(m)
+}
+
+// ReadFrame reads one frame of at most limit bytes and gives what follows its
+// length.
+func ReadFrame(r io.Reader, limit int) ([]byte, error) {
+	var head [4]byte
+	if _, err := io.ReadFull(r, head[:]); err != nil {
+		return nil, err
+	}
+	n := binary.BigEndian.Uint32(head[:])
+	if n < 1 || int64(n) > int64(limit) {
+		return nil, fmt.Errorf("%w: sync frame of %d bytes, at most %d", protocol.ErrMalformed, n, limit)
+	}
+	// Memory grows with what arrives, not with what the length promises.
+	buf := make([]byte, 0, min(int(n), 64<<10))
+	for len(buf) < int(n) {
+		step := min(int(n)-len(buf), max(len(buf), 64<<10))
+		at := len(buf)
+		buf = append(buf, make([]byte, step)...)
+		if _, err := io.ReadFull(r, buf[at:]); err != nil {
+			return nil, err
+		}
+	}
+	return buf, nil
+}
+
+// check applies the limits that CBOR's own decoding does not know.
+func check(m Message) error {
+	bad := func(what string) error { return fmt.Errorf("%w: sync message with %s", protocol.ErrMalformed, what) }
+	switch m := m.(type) {
+	case *Hello:
+		return checkHello(m)
+	case *Welcome:
+		return checkHello((*Hello)(m))
+	case *GetStatements:
+		if len(m.Digests) != Buckets*BucketDigest {
+			return bad("wrong buckets")
+		}
+	case *Statements:
+		if len(m.Raw) > MaxStatements {
+			return bad("too many statements")
+		}
+	case *Vector:
+		return checkFeeds(m.Feeds)
+	case *Have:
+		return checkFeeds(m.Feeds)
+	case *GetEntries:
+		if m.From == 0 || m.Budget > MaxBudget {
+			return bad("a wrong range")
+		}
+	case *Entries:
+		if len(m.Entries) > MaxEntries {
+			return bad("too many entries")
+		}
+	case *GetPayloads:
+		if len(m.Seqs) == 0 || len(m.Seqs) > MaxEntries || m.Budget > MaxBudget {
+			return bad("a wrong range")
+		}
+	case *Payloads:
+		if len(m.Items) > MaxEntries {
+			return bad("too many payloads")
+		}
+	case *GetEpochs:
+		if len(m.Have) > MaxEpochs {
+			return bad("too many epochs")
+		}
+	}
+	return nil
+}
+
+func checkHello(h *Hello) error {
+	if len(h.Addresses) > MaxAddresses || len(h.Agent) > protocol.MaxLabel {
+		return fmt.Errorf("%w: hello over its limits", protocol.ErrMalformed)
+	}
+	for _, a := range h.Addresses {
+		if len(a) > protocol.MaxAddress {
+			return fmt.Errorf("%w: address of %d bytes", protocol.ErrMalformed, len(a))
+		}
+	}
+	return nil
+}
+
+func checkFeeds(feeds []FeedState) error {
+	if len(feeds) > MaxFeeds {
+		return fmt.Errorf("%w: %d feeds in one message", protocol.ErrMalformed, len(feeds))
+	}
+	for i := range feeds {
+		f := &feeds[i]
+		if len(f.Missing) > 2*MaxRanges || len(f.Missing)%2 != 0 || f.Head > 1<<40 {
+			return fmt.Errorf("%w: state of a feed", protocol.ErrMalformed)
+		}
+		last := uint64(0)
+		for j := 0; j < len(f.Missing); j += 2 {
+			if f.Missing[j] <= last || f.Missing[j+1] < f.Missing[j] || f.Missing[j+1] > f.Head {
+				return fmt.Errorf("%w: missing ranges of a feed", protocol.ErrMalformed)
+			}
+			last = f.Missing[j+1]
+		}
+	}
+	return nil
+}
