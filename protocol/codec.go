@@ -89,6 +89,7 @@ type Domain string
 const (
 	DomainStatement Domain = "tipmesh/1 statement\x00"
 	DomainHeader    Domain = "tipmesh/1 entry\x00"
+	DomainFeed      Domain = "tipmesh/1 feed\x00"
 	DomainEpoch     Domain = "tipmesh/1 epoch\x00"
 	DomainAudience  Domain = "tipmesh/1 audience\x00"
 	DomainEveryone  Domain = "tipmesh/1 everyone\x00"

@@ -39,8 +39,8 @@ func TagFor(identity string, feed FeedID) Tag {
 type Header struct {
 	Version   uint64    `cbor:"1,keyasint"`
 	Mesh      MeshID    `cbor:"2,keyasint"`
-	Node      Key       `cbor:"3,keyasint"` // the writer and signer
-	Feed      FeedID    `cbor:"4,keyasint"`
+	Node      Key       `cbor:"3,keyasint"`          // the writer and signer
+	Salt      Hash      `cbor:"4,keyasint"`          // 32 random bytes, the same in all entries of the feed
 	Seq       uint64    `cbor:"5,keyasint"`          // from 1, without gaps
 	Prev      EntryID   `cbor:"6,keyasint,omitzero"` // zero at seq 1
 	Time      int64     `cbor:"7,keyasint"`          // milliseconds since 1970 by the writer's clock
@@ -51,9 +51,17 @@ type Header struct {
 	Size      uint64    `cbor:"12,keyasint"`          // its length in bytes
 	Retention uint64    `cbor:"13,keyasint,omitempty"`
 
+	// Feed is FeedOf(Node, Salt). It does not travel and is set by Sign and
+	// ParseHeader.
+	Feed FeedID `cbor:"-"`
+
 	id  EntryID
 	raw []byte
 }
+
+// FeedOf is SHA-256(domain || node || salt): no other node can write an entry
+// that claims to belong to the feed.
+func FeedOf(node Key, salt Hash) FeedID { return FeedID(DomainFeed.Sum(node[:], salt[:])) }
 
 // ID is SHA-256 over domain and body.
 func (h *Header) ID() EntryID { return h.id }
@@ -90,6 +98,7 @@ func ParseHeader(raw []byte) (*Header, error) {
 	if err := verify(DomainHeader, h.Node, body, sig); err != nil {
 		return nil, fmt.Errorf("read header: %w", err)
 	}
+	h.Feed = FeedOf(h.Node, h.Salt)
 	h.id = EntryID(DomainHeader.Sum(body))
 	h.raw = raw
 	return h, nil

@@ -31,7 +31,7 @@ type (
 	MemberID = ID[memberKind]
 	// StatementID is SHA-256 over domain and body of a statement.
 	StatementID = ID[statementKind]
-	// FeedID is 32 random bytes, so that nothing links the feeds of a node.
+	// FeedID is derived from the writing node and 32 random bytes: see FeedOf.
 	FeedID = ID[feedKind]
 	// EntryID is SHA-256 over domain and body of a header.
 	EntryID = ID[entryKind]
