@@ -15,6 +15,11 @@ type cursor struct {
 	s       string
 	i       int
 	deepest int // nesting of the deepest value skipped
+
+	// The last timestamp: created, modified and valid_from are often one,
+	// and all the objects of a share have the same.
+	stamp string
+	at    time.Time
 }
 
 func (c *cursor) space() {
@@ -68,16 +73,15 @@ func (c *cursor) rawString() (s string, escaped bool) {
 		return "", false
 	}
 	start := c.i + 1
-	end := strings.IndexByte(c.s[start:], '"')
-	if end < 0 {
-		c.i = len(c.s)
-		return "", false
-	}
-	if s = c.s[start : start+end]; strings.IndexByte(s, '\\') < 0 {
-		c.i = start + end + 1
-		return s, false
-	}
 	i := start
+	// Most strings are short: a plain loop beats two searches.
+	for i < len(c.s) && c.s[i] != '"' && c.s[i] != '\\' {
+		i++
+	}
+	if i < len(c.s) && c.s[i] == '"' {
+		c.i = i + 1
+		return c.s[start:i], false
+	}
 	for i < len(c.s) && c.s[i] != '"' {
 		if c.s[i] == '\\' {
 			i++
@@ -154,16 +158,26 @@ func (c *cursor) bool() bool { return c.value() == "true" }
 
 // time reads the next value as a timestamp, zero if it is none.
 func (c *cursor) time() time.Time {
-	t, err := ParseTime(c.text())
-	if err != nil {
-		return time.Time{}
+	s := c.text()
+	if s != c.stamp {
+		c.stamp = s
+		var err error
+		if c.at, err = ParseTime(s); err != nil {
+			c.at = time.Time{}
+		}
 	}
-	return t
+	return c.at
 }
 
 // int reads the next value as a number, -1 if it is none in 0..1e6.
 func (c *cursor) int() int {
-	n, err := strconv.ParseFloat(c.value(), 64)
+	s := c.value()
+	if len(s) > 0 && len(s) < 7 {
+		if n := digits(s); n >= 0 {
+			return n
+		}
+	}
+	n, err := strconv.ParseFloat(s, 64)
 	if err != nil || n < 0 || n > 1e6 {
 		return -1
 	}

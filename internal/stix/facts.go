@@ -99,6 +99,9 @@ type reader struct {
 	words       [maxWords]string // labels, types, phases
 	n           int
 	says        []byte
+	said        [maxWords + 2]string // what Says was made of
+	stamp       string
+	at          time.Time
 }
 
 const maxWords = 12
@@ -110,16 +113,17 @@ func (r *reader) read(s string) bool {
 	r.facts = Facts{Confidence: -1, Values: values, Says: r.facts.Says}
 	r.pattern, r.patternType, r.hashes, r.objects = "", "", "", ""
 	r.name, r.value, r.description, r.n = "", "", "", 0
-	c := cursor{s: s}
+	c := cursor{s: s, stamp: r.stamp, at: r.at}
 	if !c.enter('{') {
 		return true
 	}
 	for c.more() {
 		r.member(&c, c.text())
-		if c.deepest > MaxDepth-3 {
-			return false
-		}
 	}
+	if c.deepest > MaxDepth-3 {
+		return false
+	}
+	r.stamp, r.at = c.stamp, c.at
 	r.terms()
 	r.say()
 	return true
@@ -370,6 +374,12 @@ const maxSays = 200
 // say makes Says. Objects of one share mostly say the same, so the string of
 // the object before is used again where it fits.
 func (r *reader) say() {
+	made := [maxWords + 2]string{r.name, r.description}
+	copy(made[2:], r.words[:r.n])
+	if made == r.said {
+		return
+	}
+	r.said = made
 	r.says = r.says[:0]
 	r.clause(r.name)
 	for _, w := range r.words[:r.n] {
@@ -377,9 +387,7 @@ func (r *reader) say() {
 	}
 	line, _, _ := strings.Cut(r.description, "\n")
 	r.clause(line)
-	if string(r.says) != r.facts.Says {
-		r.facts.Says = string(r.says)
-	}
+	r.facts.Says = string(r.says)
 }
 
 // clause appends one part, cut at a rune's border, without what could move a
