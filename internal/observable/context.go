@@ -1,6 +1,9 @@
 package observable
 
-import "strings"
+import (
+	"net/netip"
+	"strings"
+)
 
 // context tells how [s,e) stands in the line: alone in its line, cell or code span, and whether quoted.
 func (x *extractor) context(s, e int) candidate {
@@ -131,4 +134,10 @@ func lookalike(raw string, v Value) string {
 		}
 	}
 	return ""
+}
+
+// addressURL tells a URL whose host is an address: nobody cites a source that way.
+func addressURL(v Value) bool {
+	_, err := netip.ParseAddr(v.Host())
+	return err == nil
 }

@@ -105,16 +105,14 @@ func TestExtractFacts(t *testing.T) {
 }
 
 // asCounted gives what the scripts behind EXPECTED.json count for one value: they count hashes inside URLs too,
-// and take evil[.]com/path without scheme as the host, where Extract says the URL and widens nothing.
+// and names, and count the host of a URL whose host alone is defanged, where Extract says the URL and widens nothing.
 func asCounted(f Found) []Value {
 	out := []Value{f.Value}
-	if f.Value.Type != URL {
+	if f.Value.Type != URL && f.Value.Type != Domain {
 		return out
 	}
-	if !strings.Contains(Refang(f.Raw), "://") {
-		if h, err := Parse(f.Value.Host()); err == nil {
-			out = append(out, h)
-		}
+	if h, err := Parse(f.Value.Host()); err == nil && f.Raw != Refang(f.Raw) {
+		out = append(out, h)
 	}
 	for _, run := range strings.FieldsFunc(f.Value.Text, func(r rune) bool { return r >= 0x80 || !isAlnum(byte(r)) }) {
 		if t := hashType(run); t != "" {

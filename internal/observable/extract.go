@@ -19,13 +19,14 @@ type Found struct {
 
 // Extract finds every value in free text, defanged or not, in order and with repetitions.
 //
-// What counts: hashes (hexadecimal runs of 32, 40, 64 or 128 that touch no letter or digit, not inside a URL
-// that is itself found), addresses, networks, URLs, mail addresses, and names with a known public suffix. In a
-// text that defangs its values, what is not defanged is a reference and is left out ("warninglist"), except
-// hashes, addresses, and names that stand alone in a line, table cell, code span or code block. Links of Markdown
-// and AsciiDoc and lines such as "Reference: https://..." are left out everywhere unless defanged. Names that
-// look like files (readme.md, update.zip), packages (com.example.app) or detections (Win32/Turla.BT) are no
-// domains unless defanged. Private, reserved and other special values are left out as not_actionable.
+// What counts: hashes (hexadecimal runs of 32, 40, 64 or 128 that touch no letter or digit, and are not part of
+// a URL or name that is itself found), addresses, networks, URLs, mail addresses, and names with a known public
+// suffix. In a text that defangs its values, what is not defanged is a reference and is left out as
+// "warninglist", except hashes, addresses, URLs whose host is an address, names alone in a line, table cell or
+// code span, and URLs alone in a table cell, code span or line of a code block. Links of Markdown and AsciiDoc
+// and lines such as "Reference: https://..." are left out everywhere unless defanged. Names that look like files
+// (readme.md, update.zip), packages (com.example.app) or detections (Win32/Turla.BT) are no domains unless
+// defanged. Private, reserved and other special values are left out as not_actionable.
 //
 // It takes time linear in the length of the text. Values longer than MaxLength are passed over.
 func Extract(text string) []Found {
@@ -216,6 +217,9 @@ func (x *extractor) decide() []Found {
 		if c.LeftOut == "" {
 			c.LeftOut, c.Why = c.reason(defangs)
 		}
+		if c.Value.Type == Domain && !c.defanged && looksLikeFile(c.Value.Text) {
+			c.Value = Value{Filename, c.Raw}
+		}
 		out = append(out, c.Found)
 	}
 	return out
@@ -237,7 +241,7 @@ func (c *candidate) reason(defangs bool) (code, why string) {
 		if c.link {
 			return "warninglist", "a link of the text, not defanged"
 		}
-		if defangs && !(c.alone && c.quoted) {
+		if defangs && !(c.alone && c.quoted) && !addressURL(v) {
 			return "warninglist", "not defanged where the rest is"
 		}
 	case Domain, Email:
