@@ -1,0 +1,251 @@
+package badger
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	kv "github.com/dgraph-io/badger/v4"
+
+	"github.com/tipmesh/tipmesh/protocol"
+	"github.com/tipmesh/tipmesh/store"
+)
+
+// Index is the index on disk. Of two arrivals that hold the same version with
+// the same content, the one fed last answers.
+type Index struct {
+	dir         string
+	db          *kv.DB
+	readOnly    bool
+	incarnation protocol.Hash
+
+	put        sync.Mutex   // one Put at a time
+	open       sync.RWMutex // held for writing by Reset and close
+	closed     bool
+	checkpoint atomic.Uint64
+
+	countMu sync.Mutex
+	count   sketch
+}
+
+var _ store.Index = (*Index)(nil)
+
+// openIndex opens the index of a store with the given incarnation and last
+// arrival. An index that does not fit is emptied, a damaged one set aside.
+func openIndex(cfg Config, incarnation protocol.Hash, last uint64) (*Index, error) {
+	x := &Index{dir: filepath.Join(cfg.Dir, "index"), readOnly: cfg.ReadOnly, incarnation: incarnation}
+	opt := indexOptions(x.dir, cfg, new(watch))
+	err := x.openAt(opt, last)
+	if err == nil || cfg.ReadOnly || errors.Is(err, ErrInUse) {
+		return x, err
+	}
+	aside := x.dir + ".damaged"
+	if err2 := errors.Join(os.RemoveAll(aside), os.Rename(x.dir, aside)); err2 != nil {
+		return nil, errors.Join(err, fmt.Errorf("set index aside: %w", err2))
+	}
+	return x, x.openAt(opt, last)
+}
+
+func (x *Index) openAt(opt kv.Options, last uint64) error {
+	var err error
+	if x.db, err = openDB("index", opt); err != nil {
+		return err
+	}
+	fits, err := x.load(last)
+	if err == nil && !x.readOnly {
+		if !fits {
+			err = x.empty()
+		}
+		if err == nil {
+			err = x.db.Update(func(txn *kv.Txn) error { return txn.Set([]byte{indexDirty}, bootID()) })
+		}
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("read index database in %s: %w: %w", x.dir, ErrDamaged, err), x.db.Close())
+	}
+	return nil
+}
+
+// load reads checkpoint and count and reports whether the index belongs to the
+// store and can be relied on.
+func (x *Index) load(last uint64) (fits bool, err error) {
+	meta, err := get(x.db, []byte{indexMeta})
+	if errors.Is(err, store.ErrNotFound) {
+		return false, nil
+	} else if err != nil {
+		return false, err
+	}
+	if len(meta) != 41 || !bytes.Equal(meta[:33], x.meta(0)[:33]) {
+		return false, nil
+	}
+	checkpoint := binary.BigEndian.Uint64(meta[33:])
+	if checkpoint > last {
+		return false, nil
+	}
+	// The kernel writes an unsynced log's pages in any order and badger's logs
+	// apart from each other: after a power loss a checkpoint may be there
+	// without what was written before it. The death of the process alone loses
+	// no page.
+	boot, err := get(x.db, []byte{indexDirty})
+	if err == nil && (len(boot) == 0 || !bytes.Equal(boot, bootID())) && !x.readOnly {
+		return false, nil
+	} else if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return false, err
+	}
+	sum, err := get(x.db, []byte{indexCount})
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return false, err
+	}
+	copy(x.count[:], sum)
+	x.checkpoint.Store(checkpoint)
+	return true, nil
+}
+
+// meta is format, incarnation and checkpoint.
+func (x *Index) meta(checkpoint uint64) []byte {
+	b := append([]byte{rowFormat}, x.incarnation[:]...)
+	return binary.BigEndian.AppendUint64(b, checkpoint)
+}
+
+// empty drops everything and begins anew.
+func (x *Index) empty() error {
+	if err := x.db.DropAll(); err != nil {
+		return fmt.Errorf("empty index: %w", err)
+	}
+	x.countMu.Lock()
+	x.count = sketch{}
+	x.countMu.Unlock()
+	x.checkpoint.Store(0)
+	err := x.db.Update(func(txn *kv.Txn) error {
+		if err := txn.Set([]byte{indexDirty}, bootID()); err != nil {
+			return err
+		}
+		return txn.Set([]byte{indexMeta}, x.meta(0))
+	})
+	if err != nil {
+		return fmt.Errorf("empty index: %w", err)
+	}
+	return nil
+}
+
+// Put adds a batch and moves the checkpoint. Nothing is read. The checkpoint is
+// written after the rows, so that it is never ahead of them.
+func (x *Index) Put(b *store.IndexBatch) error {
+	if x.readOnly {
+		return errors.New("put into index: it is open for reading only")
+	}
+	x.put.Lock()
+	defer x.put.Unlock()
+	x.open.RLock()
+	defer x.open.RUnlock()
+	if x.closed {
+		return store.ErrClosed
+	}
+	grown, err := x.putRows(b.Objects)
+	if err != nil {
+		return fmt.Errorf("put into index: %w", err)
+	}
+	checkpoint := max(b.Checkpoint, x.checkpoint.Load())
+	err = x.db.Update(func(txn *kv.Txn) error {
+		if grown {
+			x.countMu.Lock()
+			sum := bytes.Clone(x.count[:])
+			x.countMu.Unlock()
+			if err := txn.Set([]byte{indexCount}, sum); err != nil {
+				return err
+			}
+		}
+		return txn.Set([]byte{indexMeta}, x.meta(checkpoint))
+	})
+	if err != nil {
+		return fmt.Errorf("put checkpoint into index: %w", err)
+	}
+	x.checkpoint.Store(checkpoint)
+	return nil
+}
+
+func (x *Index) putRows(objects []store.Object) (grown bool, err error) {
+	wb := x.db.NewWriteBatch()
+	defer wb.Cancel()
+	var rows []byte // shared by rows, so that each costs no allocation
+	for i := range objects {
+		o := &objects[i]
+		id := sumOfID(o.ID)
+		if cap(rows)-len(rows) < 4<<10 {
+			rows = make([]byte, 0, 64<<10)
+		}
+		start := len(rows)
+		rows = appendRow(rows, o)
+		key := objectKey(id, o)
+		x.countMu.Lock()
+		grown = x.count.add(key) || grown
+		x.countMu.Unlock()
+		if err := wb.Set(key, rows[start:len(rows):len(rows)]); err != nil {
+			return false, err
+		}
+		for _, v := range o.Values {
+			if err := wb.Set(valueKey(v, id, o), nil); err != nil {
+				return false, err
+			}
+		}
+	}
+	return grown, wb.Flush()
+}
+
+// Checkpoint is the last arrival that look-ups include.
+func (x *Index) Checkpoint() uint64 { return x.checkpoint.Load() }
+
+// Count is the number of distinct objects, to about 2 %.
+func (x *Index) Count() uint64 {
+	x.countMu.Lock()
+	defer x.countMu.Unlock()
+	return x.count.count()
+}
+
+// Reset empties the index.
+func (x *Index) Reset() error {
+	x.put.Lock()
+	defer x.put.Unlock()
+	x.open.Lock()
+	defer x.open.Unlock()
+	if x.closed {
+		return store.ErrClosed
+	}
+	if x.readOnly {
+		return errors.New("empty index: it is open for reading only")
+	}
+	return x.empty()
+}
+
+// Size is the bytes that the index takes on disk.
+func (x *Index) Size() uint64 { return sizeOf(x.dir) }
+
+func (x *Index) close() error {
+	x.open.Lock()
+	defer x.open.Unlock()
+	if x.closed {
+		return nil
+	}
+	x.closed = true
+	var err error
+	if !x.readOnly {
+		err = x.db.Update(func(txn *kv.Txn) error { return txn.Delete([]byte{indexDirty}) })
+	}
+	return errors.Join(err, x.db.Close())
+}
+
+// bootID tells this run of the kernel from others; empty where the system has
+// no such thing, which makes every unclean end a reason to rebuild.
+func bootID() []byte {
+	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return nil
+	}
+	return []byte(strings.TrimSpace(string(id)))
+}
