@@ -26,6 +26,11 @@ type View interface {
 	// Entries gives entries from a sequence number on, of at most budget bytes
 	// in all but at least one, payloads included where held.
 	Entries(feed protocol.FeedID, from uint64, budget int) []Entry
+	// Unlinked names nodes of the roster that this one would like to be connected
+	// to and is not, at most MaxAsked.
+	Unlinked() []protocol.Key
+	// AddressesOf gives what is known of where the nodes can be reached.
+	AddressesOf(nodes []protocol.Key) []NodeAddresses
 	// Payload gives one payload, or nil where it is not held.
 	Payload(feed protocol.FeedID, seq uint64) []byte
 }
@@ -46,6 +51,8 @@ func Answer(v View, request Message) Message {
 		return &Entries{Feed: m.Feed, From: m.From, Entries: v.Entries(m.Feed, m.From, int(m.Budget))}
 	case *GetPayloads:
 		return answerPayloads(v, m)
+	case *GetAddresses:
+		return &Addresses{List: v.AddressesOf(m.Nodes)}
 	}
 	return nil
 }

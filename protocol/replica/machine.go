@@ -33,7 +33,8 @@ func (c Config) withDefaults() Config {
 }
 
 // Effect is something the machine wants done: one of Send, Store, Learn,
-// Unseal, Reset.
+// Unseal, Address,
+// Hearsay, Reset.
 type Effect interface{ effect() }
 
 // Send asks for a message to be sent on this node's stream to a neighbour.
@@ -71,6 +72,9 @@ type Address struct {
 	Agent     string
 }
 
+// Hearsay tells where other nodes may be reached, as a neighbour says.
+type Hearsay struct{ List []NodeAddresses }
+
 // Reset asks for the stream to a neighbour to be given up: it broke the
 // protocol or did not answer. The runtime answers with Down, then Up when the
 // neighbour may be tried again.
@@ -84,6 +88,7 @@ func (Store) effect()   {}
 func (Learn) effect()   {}
 func (Unseal) effect()  {}
 func (Address) effect() {}
+func (Hearsay) effect() {}
 func (Reset) effect()   {}
 
 // Machine decides what to ask of whom. It is not safe for concurrent use.
@@ -229,7 +234,7 @@ func (m *Machine) Behind() []protocol.FeedID {
 // time after since, and this node holds all of it, statements included.
 func (m *Machine) InStep(node protocol.Key, since time.Time) bool {
 	p := m.peers[node]
-	if p == nil || p.vector || p.greeted.Before(since) || p.stated != m.view.Greeting().Statements {
+	if p == nil || p.vector || p.unread || p.greeted.Before(since) || p.stated != m.view.Greeting().Statements {
 		return false
 	}
 	for f := range p.feeds {
@@ -326,8 +331,10 @@ func (m *Machine) greet(now time.Time, p *peer) {
 	h := m.view.Greeting()
 	m.ask(now, p, &h, protocol.FeedID{})
 	if p.unread || h.Unread {
-		p.unread = false
 		m.ask(now, p, &GetEpochs{}, protocol.FeedID{})
+	}
+	if nodes := m.view.Unlinked(); len(nodes) > 0 {
+		m.ask(now, p, &GetAddresses{Nodes: nodes}, protocol.FeedID{})
 	}
 }
 

@@ -27,6 +27,8 @@ const (
 	TypeGetEpochs     Type = 11
 	TypeEpochs        Type = 12
 	TypeHave          Type = 13
+	TypeGetAddresses  Type = 15
+	TypeAddresses     Type = 16
 )
 
 // Limits of the sync protocol.
@@ -36,12 +38,13 @@ const (
 	MaxBudget     = 2 << 20 // bytes of entries that one request may ask for
 	MaxFeeds      = 1024    // feeds in one vector or have message
 	MaxRanges     = 32      // missing ranges told of one feed
-	MaxAddresses  = 8
-	MaxEntries    = 1024 // entries in one reply
-	MaxStatements = 1024 // statements in one reply
-	MaxEpochs     = 1024 // epochs named in one request
-	Buckets       = 256  // statements are compared by the first byte of their ID
-	BucketDigest  = 8    // bytes of one bucket's digest
+	MaxAddresses  = 8       // addresses of one node
+	MaxAsked      = 64      // nodes whose addresses are asked for at a time
+	MaxEntries    = 1024    // entries in one reply
+	MaxStatements = 1024    // statements in one reply
+	MaxEpochs     = 1024    // epochs named in one request
+	Buckets       = 256     // statements are compared by the first byte of their ID
+	BucketDigest  = 8       // bytes of one bucket's digest
 )
 
 // Message is one of the types below.
@@ -162,6 +165,24 @@ type Epochs struct {
 	Sealed []byte `cbor:"1,keyasint,omitempty"`
 }
 
+// GetAddresses asks where nodes of the roster can be reached that the asker is
+// not connected to.
+type GetAddresses struct {
+	Nodes []protocol.Key `cbor:"1,keyasint"`
+}
+
+// Addresses answers GetAddresses with what the answerer knows. It is hearsay:
+// good for dialling, where the node's key is checked, and for nothing else.
+type Addresses struct {
+	List []NodeAddresses `cbor:"1,keyasint"`
+}
+
+// NodeAddresses is where one node can be reached.
+type NodeAddresses struct {
+	Node      protocol.Key `cbor:"1,keyasint"`
+	Addresses []string     `cbor:"2,keyasint"` // host:port
+}
+
 // Have tells of feeds that changed since the last telling.
 type Have struct {
 	Feeds []FeedState `cbor:"1,keyasint"`
@@ -181,6 +202,8 @@ func (*Payloads) Type() Type      { return TypePayloads }
 func (*GetEpochs) Type() Type     { return TypeGetEpochs }
 func (*Epochs) Type() Type        { return TypeEpochs }
 func (*Have) Type() Type          { return TypeHave }
+func (*GetAddresses) Type() Type  { return TypeGetAddresses }
+func (*Addresses) Type() Type     { return TypeAddresses }
 
 func newMessage(t Type) (Message, error) {
 	switch t {
@@ -210,6 +233,10 @@ func newMessage(t Type) (Message, error) {
 		return new(Epochs), nil
 	case TypeHave:
 		return new(Have), nil
+	case TypeGetAddresses:
+		return new(GetAddresses), nil
+	case TypeAddresses:
+		return new(Addresses), nil
 	}
 	return nil, fmt.Errorf("%w: sync message of type %d", protocol.ErrMalformed, t)
 }
@@ -304,15 +331,40 @@ func check(m Message) error {
 		if len(m.Have) > MaxEpochs {
 			return bad("too many epochs")
 		}
+	case *GetAddresses:
+		if len(m.Nodes) > MaxAsked {
+			return bad("too many nodes")
+		}
+	case *Addresses:
+		return checkAddresses(m)
 	}
 	return nil
 }
 
 func checkHello(h *Hello) error {
-	if len(h.Addresses) > MaxAddresses || len(h.Agent) > protocol.MaxLabel {
+	if len(h.Agent) > protocol.MaxLabel {
 		return fmt.Errorf("%w: hello over its limits", protocol.ErrMalformed)
 	}
-	for _, a := range h.Addresses {
+	return checkList(h.Addresses)
+}
+
+func checkAddresses(m *Addresses) error {
+	if len(m.List) > MaxAsked {
+		return fmt.Errorf("%w: addresses of %d nodes", protocol.ErrMalformed, len(m.List))
+	}
+	for _, a := range m.List {
+		if err := checkList(a.Addresses); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkList(addresses []string) error {
+	if len(addresses) > MaxAddresses {
+		return fmt.Errorf("%w: %d addresses of one node", protocol.ErrMalformed, len(addresses))
+	}
+	for _, a := range addresses {
 		if len(a) > protocol.MaxAddress {
 			return fmt.Errorf("%w: address of %d bytes", protocol.ErrMalformed, len(a))
 		}

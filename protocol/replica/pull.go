@@ -41,7 +41,10 @@ func (m *Machine) Received(now time.Time, node protocol.Key, msg Message) {
 			return
 		}
 		m.out = append(m.out, Store{From: node, Feed: request.feed, Items: msg.Items})
+	case *Addresses:
+		m.out = append(m.out, Hearsay{List: msg.List})
 	case *Epochs:
+		p.unread = false
 		if len(msg.Sealed) > 0 {
 			m.out = append(m.out, Unseal{From: node, Sealed: msg.Sealed})
 		}
