@@ -103,6 +103,7 @@ type Admission struct {
 	Line    StatementID   `cbor:"2,keyasint"`           // charter or change of governors it was made under
 	Removed []StatementID `cbor:"3,keyasint,omitempty"` // the removals that a re-admission overrides, ascending
 	Why     string        `cbor:"4,keyasint,omitempty"`
+	Card    StatementID   `cbor:"5,keyasint,omitzero"` // the card approvers saw; after a re-admission only nodes first named in it or later count
 }
 
 // Removal ends one admission for good once k governors approve it.
