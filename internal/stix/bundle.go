@@ -120,7 +120,7 @@ func (p *intake) take(s span, c *checker) {
 	raw := p.data[s.start:s.end]
 	o.Raw = raw
 	if c.old {
-		o.Raw = upgrade(raw, c)
+		o.Raw, o.Upgraded = upgrade(raw, c), true
 	}
 	key := o.ID + " " + o.Modified.Format(time.RFC3339Nano)
 	first, again := p.seen[key]

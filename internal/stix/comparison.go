@@ -178,7 +178,7 @@ func (p *parser) index(b *strings.Builder) error {
 	if err := p.advance(); err != nil {
 		return err
 	}
-	if p.tok.kind != tokInt && !p.isPunct("*") {
+	if !p.isPunct("*") && (p.tok.kind != tokInt || p.tok.text[0] == '-') {
 		return p.unexpected("an index or '*'")
 	}
 	b.WriteByte('[')

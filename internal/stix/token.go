@@ -149,9 +149,6 @@ func (l *lexer) number(start int) (token, error) {
 		}
 		return token{tokPunct, ".", start}, nil
 	}
-	if kind == tokInt && l.i < len(l.s) && letter(l.s[l.i]) {
-		return token{}, l.fail(l.i, "letter in a number")
-	}
 	return token{kind, strings.TrimPrefix(l.s[start:l.i], "+"), start}, nil
 }
 
@@ -196,7 +193,7 @@ func (l *lexer) checkLiteral(kind tokenKind, text string, start int) error {
 		}
 	case tokBinary:
 		body := strings.TrimRight(text, "=")
-		if len(text)%4 != 0 || len(text)-len(body) > 2 || strings.IndexFunc(body, notBase64) >= 0 {
+		if text == "" || len(text)%4 != 0 || len(text)-len(body) > 2 || strings.IndexFunc(body, notBase64) >= 0 {
 			return l.fail(start, "binary literal not base64")
 		}
 	}
