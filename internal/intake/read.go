@@ -120,8 +120,11 @@ func readSTIX(name, text string) (*Batch, error) {
 	}
 	for _, p := range problems {
 		reason := p.Code
-		if reason == "" {
+		switch reason {
+		case "":
 			reason = "malformed"
+		case stix.CodeRepeated: // not a reason of the closed list
+			reason = "duplicate"
 		}
 		b.LeftOut = append(b.LeftOut, LeftOut{Value: p.ID, Reason: reason, Text: strings.TrimPrefix(p.Path+": "+p.Text, ": "),
 			Refused: p.Code != stix.CodeRepeated})

@@ -179,7 +179,7 @@ func (x *extractor) host(i, j int) int {
 		return 0
 	}
 	// A part of a path, of a detection's name, or of a program's version: Win32/Turla.BT, Chrome/41.0.2227.0.
-	if s > 0 && (b[s-1] == '/' || b[s-1] == '\\' || b[s-1] == '$' || b[s-1] == '%') && !marked(x.edits, s, e) {
+	if s > 0 && strings.IndexByte("/\\$%", b[s-1]) >= 0 && !strings.HasSuffix(b[:s], "://") && !marked(x.edits, s, e) {
 		return 0
 	}
 	v, ok, err := parseAddress(b[s:e])

@@ -65,7 +65,7 @@ func refang(s string) (string, []edit) {
 		edits = append(edits, edit{from, n, len(out), len(rep), mark})
 		out = append(out, rep...)
 		if strings.HasSuffix(rep, "://") {
-			authority = from + n
+			inPath, authority = false, from+n
 		}
 		i = from + n
 		last = i
@@ -93,7 +93,7 @@ func matchDefang(s string, i int, inPath bool) (n int, rep string, mark bool) {
 				after = s[i+n]
 			}
 			// "(.)" alone may be a regular expression; "[.]" is not used for anything else.
-			if c == '[' || !inPath && isAlnum(prev) && isAlnum(after) || rep == "@" || len(rep) == 1 && n > 3 {
+			if c == '[' || !inPath && (isAlnum(prev) && isAlnum(after) || n > 3) {
 				return n, rep, true
 			}
 			return 0, "", false
@@ -115,7 +115,7 @@ func matchDefang(s string, i int, inPath bool) (n int, rep string, mark bool) {
 			return 2, ".", true
 		}
 	case 'h', 'H', 'f', 'F', 'm', 'M':
-		if !isAlnum(prev) && !inPath {
+		if !isAlnum(prev) && (!inPath || prev == ',' || prev == ';') {
 			return matchScheme(s, i)
 		}
 	case 0xc2, 0xe2, 0xe3, 0xef:
