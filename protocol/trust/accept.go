@@ -1,0 +1,324 @@
+package trust
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/tipmesh/tipmesh/protocol"
+)
+
+// Errors of Accept. None is held against the peer that sent the statement.
+var (
+	ErrUnknownSigner = errors.New("unknown signer") // or subject; may become known
+	ErrTooMany       = errors.New("too many statements of a signer")
+	ErrOtherMesh     = errors.New("statement of another mesh")
+)
+
+// Bounds beside those of package protocol.
+const (
+	MaxUnknownKinds   = 64  // statements of unknown kinds a member key
+	MaxLooseApprovals = 256 // approvals a governor key of what is not done
+)
+
+// Accept decides whether a node keeps and relays a statement, given the roster
+// of what it keeps; nil says keep. After keeping one, Fold again before asking
+// about the next of the same signer, and drop what Surplus names.
+//
+// Each bound keeps the statements first in one order (IDs; versions for cards),
+// not those that came first, so that nodes that heard different ones end with
+// the same. What decides the roster is never over a bound: what k governors
+// approved is kept whoever proposed it. Who may sign does not depend on order
+// either, with one exception: proposals and unknown kinds are taken from active
+// members only, so one that reached some nodes before its signer's removal stays
+// with those until a governor approves it.
+func (r *Roster) Accept(s *protocol.Statement) error {
+	if err := r.accept(s); err != nil {
+		return fmt.Errorf("accept %s: %w", s.Kind, err)
+	}
+	return nil
+}
+
+func (r *Roster) accept(s *protocol.Statement) error {
+	f := r.f
+	if f == nil || !f.ours(s) {
+		return ErrOtherMesh
+	}
+	if f.known[s.ID()] != nil || s.Kind == protocol.KindCharter {
+		return nil
+	}
+	if f.charter == nil {
+		return ErrUnknownSigner
+	}
+	switch doc := s.Doc().(type) {
+	case *protocol.Card:
+		return f.acceptCard(s, doc)
+	case *protocol.Approval:
+		return f.acceptApproval(r, s, doc)
+	case *protocol.ForkProof:
+		return f.acceptProof(r, doc)
+	case nil:
+		return f.acceptOther(r, s)
+	default:
+		return f.acceptProposal(r, s)
+	}
+}
+
+// acceptCard takes first cards that an admission names or a founder signed, and
+// cards by the keys of a known chain.
+func (f *fold) acceptCard(s *protocol.Statement, card *protocol.Card) error {
+	if card.Version == 1 {
+		return f.acceptRoot(s)
+	}
+	c := f.chain(card.Member)
+	if c == nil {
+		return ErrUnknownSigner
+	}
+	if c.stageOf(s.Signer) < 0 && !(len(c.keys) < MaxKeys && slices.Contains(c.next, protocol.HashOf(s.Signer[:]))) {
+		return ErrUnknownSigner
+	}
+	limit := protocol.MaxCardsPerMember
+	if s.Signer == c.keys[0] {
+		limit--
+	}
+	before := 0
+	for _, other := range f.cards[card.Member] {
+		if other.Signer == s.Signer && byVersion(other, s) < 0 {
+			before++
+		}
+	}
+	if before >= limit {
+		return ErrTooMany
+	}
+	return nil
+}
+
+func (f *fold) acceptRoot(s *protocol.Statement) error {
+	id := protocol.MemberID(s.ID())
+	if slices.ContainsFunc(f.admissions, func(a *protocol.Statement) bool { return a.Doc().(*protocol.Admission).Member == id }) {
+		return nil
+	}
+	if _, ok := slices.BinarySearchFunc(f.doc.Governors, s.Signer, protocol.Key.Compare); !ok {
+		return ErrUnknownSigner
+	}
+	// The member of a founder's key is its lowest card; one more proves the
+	// conflict, others add nothing.
+	lower := 0
+	for other, root := range f.roots {
+		if root.Signer == s.Signer && other.Compare(id) < 0 {
+			lower++
+		}
+	}
+	if lower >= 2 {
+		return ErrTooMany
+	}
+	return nil
+}
+
+// acceptApproval takes one approval a governor key and subject, and a bounded
+// number of subjects that are not done.
+func (f *fold) acceptApproval(r *Roster, s *protocol.Statement, doc *protocol.Approval) error {
+	if !f.governs(s.Signer) {
+		return ErrUnknownSigner
+	}
+	for _, other := range f.approvals[doc.Subject] {
+		if other.Signer == s.Signer && byID(other, s) < 0 {
+			return ErrTooMany
+		}
+	}
+	if !f.loose(r, doc.Subject) || f.completes(s.Signer, doc.Subject) {
+		return nil
+	}
+	before := 0
+	for subject, list := range f.approvals {
+		for _, other := range list {
+			if other.Signer == s.Signer && byID(other, s) < 0 && f.loose(r, subject) {
+				before++
+			}
+		}
+	}
+	if before >= MaxLooseApprovals {
+		return ErrTooMany
+	}
+	return nil
+}
+
+// governs reports whether a key has a seat in any list that is in force, was, or
+// is proposed.
+func (f *fold) governs(key protocol.Key) bool {
+	return slices.ContainsFunc(f.order, func(e *element) bool { _, ok := e.keys[key]; return ok })
+}
+
+// loose reports whether an approval of subject does not decide anything yet.
+func (f *fold) loose(r *Roster, subject protocol.StatementID) bool {
+	p, ok := r.Proposal(subject)
+	return !ok || p.State != ProposalDone && p.State != ProposalSuspends && p.State != ProposalRival
+}
+
+// completes reports whether one approval more would make the subject.
+func (f *fold) completes(key protocol.Key, subject protocol.StatementID) bool {
+	o := f.op(subject)
+	if o == nil || o.elem == nil || o.made {
+		return false
+	}
+	i, ok := o.elem.keys[key]
+	return ok && !slices.Contains(o.signed, o.elem.seats[i].member) && len(o.signed)+1 >= o.elem.threshold
+}
+
+// acceptProof takes, for each node of a member, one unresolved proof, and
+// resolved ones of other feeds. Who signed it does not matter: it proves itself.
+func (f *fold) acceptProof(r *Roster, doc *protocol.ForkProof) error {
+	h, _, err := doc.Headers()
+	if err != nil {
+		return err
+	}
+	if h.Mesh != f.mesh {
+		return ErrOtherMesh
+	}
+	if f.nodes[h.Node] == nil {
+		return ErrUnknownSigner
+	}
+	for _, k := range f.forks[h.Node] {
+		if k.Feed == h.Feed && k.Seq <= h.Seq || k.Feed != h.Feed && !k.Resolved {
+			return ErrTooMany
+		}
+	}
+	return nil
+}
+
+// acceptProposal takes proposals of active members, and any that a governor
+// approved.
+func (f *fold) acceptProposal(r *Roster, s *protocol.Statement) error {
+	if slices.ContainsFunc(f.approvals[s.ID()], func(a *protocol.Statement) bool { return f.governs(a.Signer) }) {
+		return nil
+	}
+	m, ok := r.ByKey(s.Signer)
+	if !ok || m.State != StateActive {
+		return ErrUnknownSigner
+	}
+	open, before := f.waits(s), 0
+	for _, p := range r.Proposals {
+		if p.By == m.ID && p.counted() && (p.State == ProposalOpen) == open && p.ID.Compare(s.ID()) < 0 && !f.seconded(p) {
+			before++
+		}
+	}
+	if before >= protocol.MaxOpenProposals {
+		return ErrTooMany
+	}
+	return nil
+}
+
+// waits reports whether a proposal is made under what is in force.
+func (f *fold) waits(s *protocol.Statement) bool {
+	if doc, ok := s.Doc().(*protocol.Governors); ok {
+		return doc.Prev == f.head().id
+	}
+	return f.accepted(f.decideOne(s).elem, s.ID())
+}
+
+// counted reports whether a proposal is held against its signer's bounds: those
+// that wait and those that came to nothing, each up to MaxOpenProposals.
+func (p *Proposal) counted() bool {
+	return p.State == ProposalOpen || p.State == ProposalVoid || p.State == ProposalSuperseded
+}
+
+// seconded reports whether a governor approved a proposal by a statement of its
+// own.
+func (f *fold) seconded(p *Proposal) bool {
+	return slices.ContainsFunc(f.approvals[p.ID], func(a *protocol.Statement) bool { return f.governs(a.Signer) })
+}
+
+func (f *fold) acceptOther(r *Roster, s *protocol.Statement) error {
+	m, ok := r.ByKey(s.Signer)
+	if !ok || m.State != StateActive {
+		return ErrUnknownSigner
+	}
+	before := 0
+	for _, other := range f.others[s.Signer] {
+		if byID(other, s) < 0 {
+			before++
+		}
+	}
+	if before >= MaxUnknownKinds {
+		return ErrTooMany
+	}
+	return nil
+}
+
+// Surplus gives kept statements that a node may drop, ascending: those that
+// statements kept since have pushed over a bound.
+func (r *Roster) Surplus() []protocol.StatementID {
+	f := r.f
+	if f == nil || f.charter == nil {
+		return nil
+	}
+	var out []protocol.StatementID
+	for _, c := range f.chains {
+		if c != nil {
+			out = append(out, c.surplus...)
+		}
+	}
+	for _, list := range f.others {
+		out = append(out, beyond(list, MaxUnknownKinds)...)
+	}
+	out = append(out, f.surplusApprovals(r)...)
+	out = append(out, f.surplusProposals(r)...)
+	for _, s := range f.proofs {
+		h, _, err := s.Doc().(*protocol.ForkProof).Headers()
+		if err != nil || !slices.ContainsFunc(f.forks[h.Node], func(k *Fork) bool { return k.Statement == s.ID() }) {
+			out = append(out, s.ID())
+		}
+	}
+	return protocol.Sorted(out)
+}
+
+// beyond gives the IDs after the first n, which it sorts.
+func beyond(list []*protocol.Statement, n int) []protocol.StatementID {
+	var out []protocol.StatementID
+	list = slices.Clone(list)
+	slices.SortFunc(list, byID)
+	for i := n; i < len(list); i++ {
+		out = append(out, list[i].ID())
+	}
+	return out
+}
+
+func (f *fold) surplusApprovals(r *Roster) []protocol.StatementID {
+	var out []protocol.StatementID
+	loose := map[protocol.Key][]*protocol.Statement{}
+	for subject, list := range f.approvals {
+		bySigner := map[protocol.Key][]*protocol.Statement{}
+		for _, a := range list {
+			bySigner[a.Signer] = append(bySigner[a.Signer], a)
+		}
+		for key, same := range bySigner {
+			out = append(out, beyond(same, 1)...)
+			if f.loose(r, subject) {
+				loose[key] = append(loose[key], slices.MinFunc(same, byID))
+			}
+		}
+	}
+	for _, list := range loose {
+		out = append(out, beyond(list, MaxLooseApprovals)...)
+	}
+	return out
+}
+
+func (f *fold) surplusProposals(r *Roster) []protocol.StatementID {
+	type bucket struct {
+		by   protocol.MemberID
+		open bool
+	}
+	held := map[bucket][]*protocol.Statement{}
+	for _, p := range r.Proposals {
+		if p.counted() && !p.By.IsZero() && !f.seconded(p) {
+			b := bucket{p.By, p.State == ProposalOpen}
+			held[b] = append(held[b], p.Statement)
+		}
+	}
+	var out []protocol.StatementID
+	for _, list := range held {
+		out = append(out, beyond(list, protocol.MaxOpenProposals)...)
+	}
+	return out
+}

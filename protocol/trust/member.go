@@ -1,0 +1,195 @@
+package trust
+
+import (
+	"slices"
+
+	"github.com/tipmesh/tipmesh/protocol"
+)
+
+// op is an admission, removal or cut.
+type op struct {
+	s       *protocol.Statement
+	subject protocol.MemberID
+	line    protocol.StatementID
+	elem    *element // nil where its line element is not known or not approved
+	signed  []protocol.MemberID
+	made    bool // k governors approved it
+	counts  bool // made and accepted
+	alone   bool // a cut by the member itself
+}
+
+// person is everything the statements say about one member.
+type person struct {
+	id         protocol.MemberID
+	chain      *chain
+	founder    bool
+	admissions []*op // accepted
+	void       []*op // made, not accepted
+	removals   []*op // made
+
+	state     State
+	admission protocol.StatementID
+	since     int64
+	ended     protocol.StatementID
+	force     *op // the admission in force; nil for a founder's charter
+}
+
+// decide finds which admissions, removals and cuts are made.
+func (f *fold) decide() {
+	f.ops = make([]*op, 0, len(f.admissions)+len(f.removals)+len(f.cuts))
+	for _, list := range [][]*protocol.Statement{f.admissions, f.removals, f.cuts} {
+		for _, s := range list {
+			f.ops = append(f.ops, f.decideOne(s))
+		}
+	}
+}
+
+func (f *fold) decideOne(s *protocol.Statement) *op {
+	o := &op{s: s}
+	switch doc := s.Doc().(type) {
+	case *protocol.Admission:
+		o.subject, o.line = doc.Member, doc.Line
+	case *protocol.Removal:
+		o.subject, o.line = doc.Member, doc.Line
+	case *protocol.Cut:
+		o.subject, o.line = doc.Member, doc.Line
+		if c := f.chain(f.resolve(doc.Member)); c != nil && c.key() == s.Signer {
+			o.alone, o.made, o.counts = true, true, true
+		}
+	}
+	o.subject = f.resolve(o.subject)
+	if e := f.elements[o.line]; e != nil && e.approved {
+		o.elem = e
+		o.signed = f.signed(e, s, o.subject)
+		if len(o.signed) >= e.threshold {
+			o.made = true
+			o.counts = o.counts || f.accepted(e, s.ID())
+		}
+	}
+	return o
+}
+
+// gather finds how each member stands.
+func (f *fold) gather() {
+	for _, key := range f.doc.Governors {
+		if id, ok := f.founders[key]; ok {
+			f.person(id).founder = true
+		}
+	}
+	for _, o := range f.ops {
+		if o.made && o.s.Kind == protocol.KindAdmission && f.chain(o.subject) != nil {
+			p := f.person(o.subject)
+			if o.counts {
+				p.admissions = append(p.admissions, o)
+			} else {
+				p.void = append(p.void, o)
+			}
+		}
+	}
+	for _, o := range f.ops {
+		if p := f.people[o.subject]; p != nil && o.made && o.s.Kind == protocol.KindRemoval {
+			p.removals = append(p.removals, o)
+		}
+	}
+	for _, p := range f.people {
+		f.stand(p)
+		for _, key := range p.chain.keys {
+			if id, ok := f.signer[key]; !ok || p.id.Compare(id) < 0 {
+				f.signer[key] = p.id
+			}
+		}
+	}
+}
+
+func (f *fold) person(id protocol.MemberID) *person {
+	p := f.people[id]
+	if p == nil {
+		p = &person{id: id, chain: f.chain(id)}
+		f.people[id] = p
+	}
+	return p
+}
+
+// stand decides a member's state. Its lists are ascending by ID.
+func (f *fold) stand(p *person) {
+	if p.founder {
+		p.admission, p.since = f.charter.ID(), f.charter.Time
+		if len(p.removals) == 0 {
+			p.state = StateActive
+			return
+		}
+	}
+	for _, o := range p.admissions {
+		if unnamed(o, p.removals) == nil {
+			p.state, p.admission, p.since, p.force = StateActive, o.s.ID(), o.s.Time, o
+			return
+		}
+	}
+	f.standOut(p)
+}
+
+// standOut decides how a member that is not active stands.
+func (f *fold) standOut(p *person) {
+	p.state = StateRemoved
+	if !p.founder && len(p.admissions) == 0 {
+		o := p.void[0]
+		p.admission, p.since, p.ended = o.s.ID(), o.s.Time, f.voided(o)
+		if len(p.removals) > 0 {
+			p.ended = p.removals[0].s.ID()
+		}
+		return
+	}
+	candidates := p.admissions
+	if p.founder {
+		candidates = append([]*op{nil}, candidates...)
+	}
+	for _, o := range candidates {
+		bite, hard := unnamed(o, p.removals), hardest(o, p.removals)
+		if o != nil {
+			p.admission, p.since = o.s.ID(), o.s.Time
+		}
+		if hard == nil { // only unconfirmed removals stand in the way of this one
+			p.state, p.ended = StateSuspended, bite.s.ID()
+			return
+		}
+		p.ended = hard.s.ID()
+	}
+}
+
+// voided is the first element of the line that left an admission out, or the
+// head where the admission was made beside the line.
+func (f *fold) voided(o *op) protocol.StatementID {
+	if o.elem.place >= 0 && o.elem.place+1 < len(f.line) {
+		return f.line[o.elem.place+1].id
+	}
+	return f.head().id
+}
+
+// unnamed gives the first removal that an admission does not override; a nil
+// admission, the charter, overrides none.
+func unnamed(o *op, removals []*op) *op {
+	for _, r := range removals {
+		if !overrides(o, r) {
+			return r
+		}
+	}
+	return nil
+}
+
+// hardest is unnamed among the accepted removals.
+func hardest(o *op, removals []*op) *op {
+	for _, r := range removals {
+		if r.counts && !overrides(o, r) {
+			return r
+		}
+	}
+	return nil
+}
+
+func overrides(o, removal *op) bool {
+	if o == nil {
+		return false
+	}
+	_, ok := slices.BinarySearchFunc(o.s.Doc().(*protocol.Admission).Removed, removal.s.ID(), protocol.StatementID.Compare)
+	return ok
+}
