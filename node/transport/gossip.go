@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"fmt"
@@ -127,7 +128,8 @@ func (t *Transport) Publish(msg []byte) error {
 	if topic == nil {
 		return ErrClosed
 	}
-	if err := topic.Publish(t.ctx, msg); err != nil {
+	// The queues keep what they are given; the caller may reuse it.
+	if err := topic.Publish(t.ctx, bytes.Clone(msg)); err != nil {
 		return fmt.Errorf("publish message: %w", err)
 	}
 	t.counts.published.Add(1)
