@@ -127,8 +127,6 @@ func (l *layer) addEntry(e *store.Entry) error {
 	h := e.Header
 	f := l.view(h.Feed)
 	switch {
-	case f != nil && f.node != h.Node:
-		return fmt.Errorf("commit entry %d of feed %s: the feed is another node's: %w", h.Seq, h.Feed.Short(), store.ErrConflict)
 	case f != nil && h.Seq <= f.head:
 		return l.addAgain(e)
 	case f == nil && h.Seq != 1, f != nil && (h.Seq != f.head+1 || h.Prev != f.headID):
