@@ -56,7 +56,7 @@ var (
 // bytes are no longer its author's.
 func ParseBundle(data []byte) ([]Object, []Problem, error) {
 	all := string(data)
-	p := intake{data: data, seen: make(map[string]int)}
+	p := intake{data: data, seen: make(map[version]int)}
 	err := walk(data, func(s span) error {
 		if s.end-s.start > MaxObjectBytes {
 			p.refuse(s, "", "", CodeTooLarge, errTooLarge.Error())
@@ -81,13 +81,20 @@ func ParseBundle(data []byte) ([]Object, []Problem, error) {
 	return p.objects, p.problems, nil
 }
 
+// version is what STIX tells objects apart by. Times are all in UTC, so they
+// compare with ==.
+type version struct {
+	id       string
+	modified time.Time
+}
+
 // intake collects what ParseBundle returns.
 type intake struct {
 	data     []byte
 	objects  []Object
 	problems []Problem
-	seen     map[string]int // id and version to place in objects
-	members  []member       // reused
+	seen     map[version]int // place in objects
+	members  []member        // reused
 }
 
 func (p *intake) refuse(s span, id, property, code, text string) {
@@ -122,7 +129,7 @@ func (p *intake) take(s span, c *checker) {
 	if c.old {
 		o.Raw, o.Upgraded = upgrade(raw, c), true
 	}
-	key := o.ID + " " + o.Modified.Format(time.RFC3339Nano)
+	key := version{o.ID, o.Modified}
 	first, again := p.seen[key]
 	switch {
 	case !again:
@@ -153,22 +160,4 @@ func upgrade(raw []byte, c *checker) []byte {
 		out = append(out, `"is_family":true,`...)
 	}
 	return append(out, raw[1:]...)
-}
-
-// compact appends s without the white space between its tokens.
-func compact(dst []byte, s string) []byte {
-	quoted := false
-	start := 0
-	for i := 0; i < len(s); i++ {
-		switch c := s[i]; {
-		case quoted && c == '\\':
-			i++
-		case c == '"':
-			quoted = !quoted
-		case !quoted && (c == ' ' || c == '\n' || c == '\t' || c == '\r'):
-			dst = append(dst, s[start:i]...)
-			start = i + 1
-		}
-	}
-	return append(dst, s[start:]...)
 }

@@ -27,7 +27,7 @@ type checker struct {
 
 // collect lists the properties of a valid JSON object.
 func (c *checker) collect(s string) {
-	cur := cursor{s: s}
+	cur := walkOver(s)
 	cur.enter('{')
 	for cur.more() {
 		name := cur.text()

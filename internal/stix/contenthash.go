@@ -14,9 +14,10 @@ func ContentHash(o Object) [32]byte {
 	var stack [40]member
 	c := checker{members: stack[:0]}
 	c.collect(string(o.Raw))
-	slices.SortFunc(c.members, func(a, b member) int { return strings.Compare(a.name, b.name) })
+	sortByName(c.members)
 	buf := make([]byte, 0, len(o.Raw)+16)
-	for _, m := range c.members {
+	for i := range c.members {
+		m := &c.members[i]
 		switch m.name {
 		case "created", "modified", "valid_from":
 			continue
@@ -27,4 +28,45 @@ func ContentHash(o Object) [32]byte {
 		buf = append(buf, ',')
 	}
 	return sha256.Sum256(buf)
+}
+
+// sortByName sorts in place: by insertion, which suits the dozen properties
+// that objects have, unless there are many.
+func sortByName(all []member) {
+	if len(all) > 64 {
+		slices.SortFunc(all, func(a, b member) int { return strings.Compare(a.name, b.name) })
+		return
+	}
+	for i := 1; i < len(all); i++ {
+		for j := i; j > 0 && all[j].name < all[j-1].name; j-- {
+			all[j], all[j-1] = all[j-1], all[j]
+		}
+	}
+}
+
+// compact appends valid JSON without the white space between its tokens.
+func compact(dst []byte, s string) []byte {
+	for {
+		quote := strings.IndexByte(s, '"')
+		if quote < 0 {
+			return squeeze(dst, s)
+		}
+		dst = squeeze(dst, s[:quote])
+		c := cursor{s: s[quote:]}
+		c.rawString()
+		dst = append(dst, s[quote:quote+c.i]...)
+		s = s[quote+c.i:]
+	}
+}
+
+// squeeze appends s, in which there are no strings, without white space.
+func squeeze(dst []byte, s string) []byte {
+	for i := range len(s) {
+		switch s[i] {
+		case ' ', '\n', '\t', '\r':
+		default:
+			dst = append(dst, s[i])
+		}
+	}
+	return dst
 }

@@ -14,12 +14,18 @@ import (
 type cursor struct {
 	s       string
 	i       int
-	deepest int // nesting of the deepest value skipped
+	deepest int  // nesting of the deepest value skipped
+	plain   bool // there is no escape in s
 
 	// The last timestamp: created, modified and valid_from are often one,
 	// and all the objects of a share have the same.
 	stamp string
 	at    time.Time
+}
+
+// walkOver returns a cursor at the start of valid JSON.
+func walkOver(s string) cursor {
+	return cursor{s: s, plain: strings.IndexByte(s, '\\') < 0}
 }
 
 func (c *cursor) space() {
@@ -74,13 +80,10 @@ func (c *cursor) rawString() (s string, escaped bool) {
 	}
 	start := c.i + 1
 	i := start
-	// Most strings are short: a plain loop beats two searches.
-	for i < len(c.s) && c.s[i] != '"' && c.s[i] != '\\' {
-		i++
-	}
-	if i < len(c.s) && c.s[i] == '"' {
-		c.i = i + 1
-		return c.s[start:i], false
+	if end := strings.IndexByte(c.s[start:], '"'); end >= 0 &&
+		(c.plain || strings.IndexByte(c.s[start:start+end], '\\') < 0) {
+		c.i = start + end + 1
+		return c.s[start : start+end], false
 	}
 	for i < len(c.s) && c.s[i] != '"' {
 		if c.s[i] == '\\' {
@@ -241,7 +244,7 @@ func hex4(s string) rune {
 
 // depthOf returns the deepest nesting in a valid JSON value.
 func depthOf(s string) int {
-	c := cursor{s: s}
+	c := walkOver(s)
 	c.skip()
 	return c.deepest
 }

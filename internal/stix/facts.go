@@ -113,7 +113,8 @@ func (r *reader) read(s string) bool {
 	r.facts = Facts{Confidence: -1, Values: values, Says: r.facts.Says}
 	r.pattern, r.patternType, r.hashes, r.objects = "", "", "", ""
 	r.name, r.value, r.description, r.n = "", "", "", 0
-	c := cursor{s: s, stamp: r.stamp, at: r.at}
+	c := walkOver(s)
+	c.stamp, c.at = r.stamp, r.at
 	if !c.enter('{') {
 		return true
 	}

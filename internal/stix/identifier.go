@@ -249,5 +249,27 @@ func digits(s string) int {
 
 // AppendTime appends t in UTC with milliseconds, the precision of all we write.
 func AppendTime(dst []byte, t time.Time) []byte {
-	return t.UTC().AppendFormat(dst, "2006-01-02T15:04:05.000Z")
+	t = t.UTC()
+	year, month, day := t.Date()
+	if year < 0 || year > 9999 {
+		return t.AppendFormat(dst, "2006-01-02T15:04:05.000Z")
+	}
+	hour, minute, second := t.Clock()
+	dst = appendDigits(dst, year, 4, '-')
+	dst = appendDigits(dst, int(month), 2, '-')
+	dst = appendDigits(dst, day, 2, 'T')
+	dst = appendDigits(dst, hour, 2, ':')
+	dst = appendDigits(dst, minute, 2, ':')
+	dst = appendDigits(dst, second, 2, '.')
+	return appendDigits(dst, t.Nanosecond()/1e6, 3, 'Z')
+}
+
+// appendDigits appends n with leading zeros, and what follows it.
+func appendDigits(dst []byte, n, width int, then byte) []byte {
+	var b [4]byte
+	for i := width - 1; i >= 0; i-- {
+		b[i] = byte('0' + n%10)
+		n /= 10
+	}
+	return append(append(dst, b[:width]...), then)
 }
