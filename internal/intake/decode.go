@@ -88,13 +88,13 @@ func checkLines(name, text string) error {
 	for n := 1; len(text) > 0; n++ {
 		i := strings.IndexByte(text, '\n')
 		if i < 0 {
-			i = len(text) - 1
+			i = len(text)
 		}
 		if i > MaxLine {
 			return &InputError{File: name, Line: n, Reason: "too_large",
 				Text: fmt.Sprintf("a line of more than %d MiB", MaxLine>>20)}
 		}
-		text = text[i+1:]
+		text = text[min(i+1, len(text)):]
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"fmt"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -11,11 +12,11 @@ import (
 // sample is how many lines are looked at to tell a list from a text.
 const sample = 2000
 
-func readText(name, text string) (*Batch, error) {
+func readText(name, text string, limit int) (*Batch, error) {
 	// Room for as many values as there are lines, within reason: growing the map is a quarter of the time.
 	lines := min(strings.Count(text, "\n"), 1<<17)
-	c := &collector{name: name, seen: make(map[observable.Value]int, lines)}
-	c.b.Found = map[string]int{}
+	c := &collector{name: name, max: limit, seen: make(map[observable.Value]int, lines)}
+	c.b.Found = make(map[string]int)
 	switch strings.ToLower(filepath.Ext(name)) {
 	case ".md", ".markdown", ".adoc", ".asciidoc", ".mdown":
 		c.b.Format = FormatMarkdown
@@ -73,16 +74,22 @@ func content(line string) string {
 type collector struct {
 	name string
 	b    Batch
+	max  int
 	seen map[observable.Value]int // line of the first
 	err  error
 }
 
 func (c *collector) full(line int) bool {
-	if len(c.b.Values)+len(c.b.LeftOut) < MaxValues {
+	if len(c.b.Values)+len(c.b.LeftOut) < c.max {
 		return false
 	}
-	c.err = &InputError{File: c.name, Line: line, Reason: "too_large", Text: "more than 2,000,000 values", Hint: "split it"}
+	c.err = c.tooMany(line)
 	return true
+}
+
+func (c *collector) tooMany(line int) error {
+	return &InputError{File: c.name, Line: line, Reason: "too_large",
+		Text: fmt.Sprintf("more than %d values", c.max), Hint: "split it"}
 }
 
 func (c *collector) take(v observable.Value, line int) {
@@ -149,12 +156,13 @@ func (c *collector) words(line string, n int) {
 
 // text takes the values of free text; what is left out is told once, and not at all if it is taken elsewhere.
 func (c *collector) text(text string) {
-	found := observable.Extract(text)
+	found, all := observable.ExtractAtMost(text, c.max)
+	if !all {
+		c.err = c.tooMany(found[len(found)-1].Line)
+		return
+	}
 	for _, f := range found {
 		if _, ok := c.seen[f.Value]; f.LeftOut == "" && !ok {
-			if c.full(f.Line) {
-				return
-			}
 			c.take(f.Value, f.Line)
 		}
 	}
@@ -174,9 +182,6 @@ func (c *collector) text(text string) {
 			continue
 		}
 		told[shown] = true
-		if c.full(f.Line) {
-			return
-		}
 		c.leave(LeftOut{Value: shown, Line: f.Line, Reason: f.LeftOut, Text: f.Why})
 	}
 }

@@ -14,7 +14,7 @@ import (
 // the file's name, for messages and for a hint of its kind. It reads at most MaxInput bytes. An error is an
 // *InputError; an input without any value is none.
 func Read(name string, r io.Reader) (*Batch, error) {
-	data, err := readAll(name, r)
+	data, err := readAll(name, r, MaxInput)
 	if err != nil {
 		return nil, err
 	}
@@ -31,26 +31,26 @@ func Read(name string, r io.Reader) (*Batch, error) {
 	if e := checkLines(name, text); e != nil {
 		return nil, e
 	}
-	return readText(name, text)
+	return readText(name, text, MaxValues)
 }
 
-// readAll reads up to MaxInput; a file that says it is larger is refused unread.
-func readAll(name string, r io.Reader) (string, error) {
+// readAll reads up to limit bytes; a file that says it is larger is refused unread.
+func readAll(name string, r io.Reader, limit int64) (string, error) {
 	tooLarge := &InputError{File: name, Reason: "too_large", Hint: "split it",
-		Text: fmt.Sprintf("more than %d MiB", MaxInput>>20)}
+		Text: fmt.Sprintf("more than %d MiB", limit>>20)}
 	var b strings.Builder
 	if f, ok := r.(interface{ Stat() (fs.FileInfo, error) }); ok {
 		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
-			if info.Size() > MaxInput {
+			if info.Size() > limit {
 				return "", tooLarge
 			}
 			b.Grow(int(info.Size()) + 1)
 		}
 	}
-	if _, err := io.Copy(&b, io.LimitReader(r, MaxInput+1)); err != nil {
+	if _, err := io.Copy(&b, io.LimitReader(r, limit+1)); err != nil {
 		return "", &InputError{File: name, Reason: "malformed", Text: "read input: " + err.Error(), Err: err}
 	}
-	if b.Len() > MaxInput {
+	if int64(b.Len()) > limit {
 		return "", tooLarge
 	}
 	return b.String(), nil
@@ -119,12 +119,13 @@ func readSTIX(name, text string) (*Batch, error) {
 		}
 	}
 	for _, p := range problems {
-		reason := p.Code
-		switch reason {
-		case "":
-			reason = "malformed"
-		case stix.CodeRepeated: // not a reason of the closed list
+		// stix tells faults apart more finely than the closed list of reasons does.
+		reason := "malformed"
+		switch p.Code {
+		case stix.CodeRepeated, stix.CodeDuplicate:
 			reason = "duplicate"
+		case stix.CodeTooLarge:
+			reason = "too_large"
 		}
 		b.LeftOut = append(b.LeftOut, LeftOut{Value: p.ID, Reason: reason, Text: strings.TrimPrefix(p.Path+": "+p.Text, ": "),
 			Refused: p.Code != stix.CodeRepeated})

@@ -1,6 +1,7 @@
 package observable
 
 import (
+	"math"
 	"strings"
 	"unicode/utf8"
 )
@@ -30,8 +31,15 @@ type Found struct {
 //
 // It takes time linear in the length of the text. Values longer than MaxLength are passed over.
 func Extract(text string) []Found {
+	found, _ := ExtractAtMost(text, math.MaxInt)
+	return found
+}
+
+// ExtractAtMost is Extract, but stops behind the line in which it has met n values or more, repeated ones and those
+// left out included; all tells whether it came to the end. Memory is about 300 bytes a value.
+func ExtractAtMost(text string, n int) (found []Found, all bool) {
 	var x extractor
-	for len(text) > 0 {
+	for len(text) > 0 && len(x.found) < n {
 		line := text
 		if i := strings.IndexByte(text, '\n'); i >= 0 {
 			line, text = text[:i], text[i+1:]
@@ -41,7 +49,7 @@ func Extract(text string) []Found {
 		x.number++
 		x.scan(strings.TrimSuffix(line, "\r"))
 	}
-	return x.decide()
+	return x.decide(), len(text) == 0
 }
 
 // candidate is a value together with what the decision needs to know of where it stood.
