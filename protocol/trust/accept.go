@@ -56,7 +56,7 @@ func (r *Roster) accept(s *protocol.Statement) error {
 	case *protocol.Approval:
 		return f.acceptApproval(r, s, doc)
 	case *protocol.ForkProof:
-		return f.acceptProof(r, doc)
+		return f.acceptProof(doc)
 	case nil:
 		return f.acceptOther(r, s)
 	default:
@@ -167,7 +167,7 @@ func (f *fold) completes(key protocol.Key, subject protocol.StatementID) bool {
 
 // acceptProof takes, for each node of a member, one unresolved proof, and
 // resolved ones of other feeds. Who signed it does not matter: it proves itself.
-func (f *fold) acceptProof(r *Roster, doc *protocol.ForkProof) error {
+func (f *fold) acceptProof(doc *protocol.ForkProof) error {
 	h, _, err := doc.Headers()
 	if err != nil {
 		return err
@@ -254,9 +254,7 @@ func (r *Roster) Surplus() []protocol.StatementID {
 	}
 	var out []protocol.StatementID
 	for _, c := range f.chains {
-		if c != nil {
-			out = append(out, c.surplus...)
-		}
+		out = append(out, c.surplus...)
 	}
 	for _, list := range f.others {
 		out = append(out, beyond(list, MaxUnknownKinds)...)

@@ -30,11 +30,11 @@ func (f *fold) roster() *Roster {
 		r.Proposals = f.proposals()
 		f.raise(r)
 		r.digest, r.departures = r.sumRoster(), f.sumDepartures(r)
-		// Candidate and Accept look chains up later, perhaps from many
-		// goroutines: they must find all of them made.
-		for id := range f.roots {
-			f.chain(id)
-		}
+	}
+	// Candidate and Accept look chains up later, perhaps from many goroutines:
+	// they must find all of them made.
+	for id := range f.roots {
+		f.chain(id)
 	}
 	slices.SortFunc(f.alarms, compareAlarms)
 	r.Alarms = f.alarms

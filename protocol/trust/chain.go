@@ -63,9 +63,7 @@ func newChain(root *protocol.Statement, cards []*protocol.Statement) *chain {
 	c.surplus = protocol.Sorted(c.surplus)
 	for stage := 0; ; stage++ {
 		index := grow(entries, byKey[c.keys[stage]], stage)
-		for _, n := range index.order {
-			c.tree = append(c.tree, n)
-		}
+		c.tree = append(c.tree, index.order...)
 		rotation := c.rotation(index, signers, byKey)
 		if len(rotation) == 0 || len(c.keys) == MaxKeys {
 			c.next = committed(index.order)

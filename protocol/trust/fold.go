@@ -172,11 +172,9 @@ func (f *fold) resolve(id protocol.MemberID) protocol.MemberID {
 
 // chain gives a member's chain of cards, or nil if its first card is not known.
 func (f *fold) chain(id protocol.MemberID) *chain {
-	c, ok := f.chains[id]
-	if !ok {
-		if root := f.roots[id]; root != nil {
-			c = newChain(root, f.cards[id])
-		}
+	c := f.chains[id]
+	if root := f.roots[id]; c == nil && root != nil {
+		c = newChain(root, f.cards[id])
 		f.chains[id] = c
 	}
 	return c

@@ -129,9 +129,8 @@ func NewList() *List {
 }
 
 // For gives the decision that applies to a member at a time in milliseconds. A
-// decision whose time is over falls back to the default line, but one that was
-// stricter stays: time alone never widens what a member may do or is sent. Alias
-// and note stay in any case.
+// decision whose time is over falls back to the default line; alias and note
+// stay.
 func (l *List) For(m protocol.MemberID, now int64) Decision {
 	own, ok := l.Members[m]
 	if !ok {
