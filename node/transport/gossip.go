@@ -136,6 +136,17 @@ func (t *Transport) Publish(msg []byte) error {
 	return nil
 }
 
+// GossipNeighbours is how many nodes have joined the gossip with us so far.
+func (t *Transport) GossipNeighbours() int {
+	t.mu.Lock()
+	topic := t.topic
+	t.mu.Unlock()
+	if topic == nil || t.ctx.Err() != nil {
+		return 0
+	}
+	return len(topic.ListPeers())
+}
+
 // quiet passes on only what libp2p thinks is worth a warning.
 type quiet struct{ slog.Handler }
 

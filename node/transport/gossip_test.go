@@ -73,7 +73,7 @@ func mesh(t testing.TB, n int) []*peerNode {
 	}
 	eventually(t, "full gossip", func() bool {
 		for _, a := range nodes {
-			if len(a.topic.ListPeers()) < n-1 {
+			if a.GossipNeighbours() < n-1 {
 				return false
 			}
 		}
