@@ -126,7 +126,7 @@ func TestListFacts(t *testing.T) {
 		special := unactionable(b)
 		for typ, n := range want.Facts.WholeLine {
 			if typ == "ipv4-port" {
-				typ = "ipv4"
+				continue // one address with many ports is one value
 			}
 			if got := b.Found[typ] + special[typ]; got < n {
 				t.Errorf("%s as %s: %d %s, want %d", name, b.Format, got, typ, n)

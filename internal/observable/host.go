@@ -72,6 +72,9 @@ func checkHost(s string) error {
 	if len(s) > 253 {
 		return errors.New("the host name is longer than 253 bytes")
 	}
+	if s[0] == '.' {
+		return errors.New("begins with a dot; all names under a domain are no one value")
+	}
 	start := 0
 	for i := 0; i <= len(s); i++ {
 		if i < len(s) && s[i] != '.' {

@@ -197,11 +197,21 @@ func clean(s string) (string, error) {
 	return s, nil
 }
 
-var pairs = map[byte]byte{'"': '"', '\'': '\'', '`': '`', '<': '>'}
-
+// trimPair takes quotes, backticks or angle brackets off both ends.
 func trimPair(s string) string {
-	if len(s) >= 2 && pairs[s[0]] != 0 && pairs[s[0]] == s[len(s)-1] {
-		return s[1 : len(s)-1]
+	if len(s) < 2 {
+		return s
+	}
+	last := s[len(s)-1]
+	switch first := s[0]; first {
+	case '"', '\'', '`':
+		if last == first {
+			return s[1 : len(s)-1]
+		}
+	case '<':
+		if last == '>' {
+			return s[1 : len(s)-1]
+		}
 	}
 	return s
 }
