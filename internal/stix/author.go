@@ -60,12 +60,12 @@ func NewIndicator(a Author, kind, value string, h Handling, now time.Time) Objec
 	if h.ValidFrom.IsZero() {
 		w.b = append(w.b, text...)
 	} else {
-		from = h.ValidFrom
-		w.b = AppendTime(w.b, h.ValidFrom)
+		from = h.ValidFrom.Truncate(time.Millisecond)
+		w.b = AppendTime(w.b, from)
 	}
 	w.b = append(w.b, '"')
 	// Section 4.7 wants valid_until later than valid_from.
-	if h.ValidUntil.After(from) {
+	if h.ValidUntil.Truncate(time.Millisecond).After(from) {
 		w.time("valid_until", h.ValidUntil)
 	}
 	w.end(&h, "", true)
@@ -126,8 +126,12 @@ func appendQuotedTwice(dst []byte, s string) []byte {
 	return dst
 }
 
-// NewMalware makes a malware family. Its id follows from author and name.
+// NewMalware makes a malware family. Its id follows from author and name;
+// without a name the zero Object comes back.
 func NewMalware(a Author, name string, h Handling, now time.Time) Object {
+	if name == "" {
+		return Object{}
+	}
 	id := derivedID("malware", a.ID, name)
 	at, text := stamp(now)
 	var w writer

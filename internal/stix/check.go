@@ -219,6 +219,9 @@ func refTo(id, kind string) bool {
 
 // emptyList tells whether there is an empty list anywhere in a JSON value.
 func emptyList(s string) bool {
+	if strings.IndexByte(s, '[') < 0 {
+		return false
+	}
 	c := cursor{s: s}
 	for {
 		switch c.peek() {

@@ -102,6 +102,14 @@ func TestFacts(t *testing.T) {
 		`{"type":"file","id":"file--` + someUUID + `","name":"a.exe","hashes":{"MD5":"m","SHA-256":"s","SSDEEP":"z"}}`: func(f Facts) bool {
 			return fmt.Sprint(f.Values) == "[{md5 file:hashes.MD5 m true} {sha256 file:hashes.SHA-256 s true} {filename file:name a.exe true}]"
 		},
+		object("tool", `"name":"x","granular_markings":[{"marking_ref":"`+red+`","selectors":["name"]}]`): func(f Facts) bool {
+			return f.TLP == TLPRed
+		},
+		object("marking-definition", `"definition_type":"tlp","definition":{"tlp":"amber"}`): func(f Facts) bool { return f.TLP == TLPAmber },
+		`{"definition":{"tlp":"red"},"definition_type":"tlp","id":"marking-definition--` + someUUID + `","type":"marking-definition"}`: func(f Facts) bool {
+			return f.TLP == TLPRed
+		},
+		string(TLPAmberStrict.Marking().Raw): func(f Facts) bool { return f.TLP == TLPAmberStrict },
 		`{"type":"ipv4-addr","id":"ipv4-addr--` + someUUID + `","value":"198.51.100.0/24"}`: func(f Facts) bool {
 			return fmt.Sprint(f.Values) == "[{ipv4 ipv4-addr:value 198.51.100.0/24 true}]"
 		},

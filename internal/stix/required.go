@@ -168,6 +168,9 @@ func (c *checker) indicator() {
 		return // yara, sigma, snort …: theirs to parse
 	}
 	if pattern, ok := c.str("pattern"); ok && pattern != "" {
+		if _, quick := quickTerm(pattern); quick {
+			return
+		}
 		if _, err := ParsePattern(pattern); err != nil {
 			c.bad("pattern", CodeMalformed, "%v", err)
 		}

@@ -1,0 +1,249 @@
+package stix
+
+import "time"
+
+// reader collects one object's facts after the other.
+type reader struct {
+	facts       Facts
+	pattern     string
+	patternType string
+	hashes      string // raw JSON of an SCO's hashes
+	objects     string // raw JSON of observed-data's embedded objects
+	defines     TLP
+	name        string
+	value       string
+	description string
+	words       [maxWords]string // labels, types, phases
+	n           int
+	says        []byte
+	said        [maxWords + 2]string // what Says was made of
+	stamp       string
+	at          time.Time
+}
+
+const maxWords = 12
+
+// read fills r.facts from one valid JSON object; false if it is nested too
+// deeply.
+func (r *reader) read(s string) bool {
+	values := r.facts.Values[:0]
+	r.facts = Facts{Confidence: -1, Values: values, Says: r.facts.Says}
+	r.pattern, r.patternType, r.hashes, r.objects = "", "", "", ""
+	r.defines = ""
+	r.name, r.value, r.description, r.n = "", "", "", 0
+	c := walkOver(s)
+	c.stamp, c.at = r.stamp, r.at
+	if !c.enter('{') {
+		return true
+	}
+	for c.more() {
+		r.member(&c, c.text())
+	}
+	if c.deepest > MaxDepth-3 {
+		return false
+	}
+	r.stamp, r.at = c.stamp, c.at
+	if r.facts.Type == "marking-definition" {
+		r.mark(r.defines)
+	}
+	r.terms()
+	r.say()
+	return true
+}
+
+func (r *reader) member(c *cursor, key string) {
+	f := &r.facts
+	switch key {
+	case "type":
+		f.Type = c.text()
+	case "id":
+		f.ID = c.text()
+	case "created_by_ref":
+		f.CreatedBy = c.text()
+	case "created":
+		f.Created = c.time()
+	case "modified":
+		f.Modified = c.time()
+	case "valid_from":
+		f.ValidFrom = c.time()
+	case "valid_until":
+		f.ValidUntil = c.time()
+	case "first_seen", "first_observed":
+		f.FirstSeen = c.time()
+	case "last_seen", "last_observed":
+		f.LastSeen = c.time()
+	case "revoked":
+		f.Revoked = c.bool()
+	case "confidence":
+		if n := c.int(); n <= 100 {
+			f.Confidence = n
+		}
+	case "object_marking_refs":
+		r.markings(c)
+	case "granular_markings":
+		r.granular(c)
+	case "definition":
+		r.field(c, "tlp", r.label)
+	case "extensions":
+		r.extensions(c)
+	default:
+		r.wording(c, key)
+	}
+}
+
+// wording takes the members that end up in Says or in Values.
+func (r *reader) wording(c *cursor, key string) {
+	switch key {
+	case "pattern":
+		r.pattern = c.text()
+	case "pattern_type":
+		r.patternType = c.text()
+	case "name":
+		r.name = c.text()
+	case "description", "abstract", "summary":
+		r.keepDescription(c)
+	case "value":
+		r.value = c.text()
+	case "hashes":
+		r.hashes = c.value()
+	case "objects":
+		r.objects = c.value()
+	case "labels", "indicator_types", "malware_types", "report_types", "threat_actor_types",
+		"tool_types", "infrastructure_types", "kill_chain_phases", "opinion", "relationship_type":
+		r.list(c)
+	default:
+		c.skip()
+	}
+}
+
+func (r *reader) keepDescription(c *cursor) {
+	if s := c.text(); r.description == "" {
+		r.description = s
+	}
+}
+
+// list collects words: a string, strings, or the phase names of kill chains.
+func (r *reader) list(c *cursor) {
+	if c.peek() == '"' {
+		r.word(c.text())
+		return
+	}
+	if !c.enter('[') {
+		c.skip()
+		return
+	}
+	for c.more() {
+		if !c.enter('{') {
+			r.word(c.text())
+			continue
+		}
+		for c.more() {
+			if c.text() == "phase_name" {
+				r.word(c.text())
+			} else {
+				c.skip()
+			}
+		}
+	}
+}
+
+func (r *reader) word(s string) {
+	if s != "" && r.n < maxWords {
+		r.words[r.n] = s
+		r.n++
+	}
+}
+
+func (r *reader) markings(c *cursor) {
+	if !c.enter('[') {
+		c.skip()
+		return
+	}
+	for c.more() {
+		r.mark(TLPOfMarking(c.text()))
+	}
+}
+
+func (r *reader) granular(c *cursor) {
+	if !c.enter('[') {
+		c.skip()
+		return
+	}
+	for c.more() {
+		r.field(c, "marking_ref", func(id string) { r.mark(TLPOfMarking(id)) })
+	}
+}
+
+// mark keeps the strictest label.
+func (r *reader) mark(t TLP) {
+	if t.Rank() > r.facts.TLP.Rank() {
+		r.facts.TLP = t
+	}
+}
+
+// label keeps what may turn out to be the label that a marking definition
+// defines: its type can come last.
+func (r *reader) label(s string) {
+	if t, err := ParseTLP(s); err == nil {
+		r.defines = t
+	}
+}
+
+// field calls use with the string members of that name in the next object.
+func (r *reader) field(c *cursor, name string, use func(string)) {
+	if !c.enter('{') {
+		c.skip()
+		return
+	}
+	for c.more() {
+		if c.text() == name {
+			use(c.text())
+		} else {
+			c.skip()
+		}
+	}
+}
+
+func (r *reader) extensions(c *cursor) {
+	if !c.enter('{') {
+		c.skip()
+		return
+	}
+	for c.more() {
+		switch c.text() {
+		case ExtensionHandling:
+			r.handling(c)
+		case ExtensionTLP:
+			r.field(c, "tlp_2_0", r.label)
+		default:
+			c.skip()
+		}
+	}
+}
+
+func (r *reader) handling(c *cursor) {
+	if !c.enter('{') {
+		c.skip()
+		return
+	}
+	for c.more() {
+		switch c.text() {
+		case "action":
+			r.facts.Action = parseAction(c.text())
+		case "first_seen":
+			r.facts.FirstSeen = c.time()
+		case "last_seen":
+			r.facts.LastSeen = c.time()
+		default:
+			c.skip()
+		}
+	}
+}
+
+func parseAction(s string) Action {
+	switch a := Action(s); a {
+	case ActionBlock, ActionDetect, ActionNone:
+		return a
+	}
+	return ""
+}

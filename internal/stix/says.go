@@ -1,0 +1,57 @@
+package stix
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+const maxSays = 200
+
+// say makes Says. Objects of one share mostly say the same, so the string of
+// the object before is used again where it fits.
+func (r *reader) say() {
+	made := [maxWords + 2]string{r.name, r.description}
+	copy(made[2:], r.words[:r.n])
+	if made == r.said {
+		return
+	}
+	r.said = made
+	r.says = r.says[:0]
+	r.clause(r.name)
+	for _, w := range r.words[:r.n] {
+		r.clause(w)
+	}
+	line, _, _ := strings.Cut(r.description, "\n")
+	r.clause(line)
+	r.facts.Says = string(r.says)
+}
+
+// clause appends one part, cut at a rune's border, without what could move a
+// terminal's cursor or hide text.
+func (r *reader) clause(s string) {
+	if s == "" || len(r.says) >= maxSays-2 {
+		return
+	}
+	if len(r.says) > 0 {
+		r.says = append(r.says, ';', ' ')
+	}
+	for _, c := range s {
+		if unprintable(c) {
+			c = ' '
+		}
+		if len(r.says)+utf8.RuneLen(c) > maxSays {
+			return
+		}
+		r.says = utf8.AppendRune(r.says, c)
+	}
+}
+
+// unprintable tells whether a rune may not be shown as it is: controls, and
+// the marks that reorder or hide text.
+func unprintable(r rune) bool {
+	if r < 0x7f {
+		return r < 0x20
+	}
+	return unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == '\u2028' || r == '\u2029'
+}
