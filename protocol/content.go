@@ -157,12 +157,12 @@ func (*ForkProof) Kind() Kind { return KindForkProof }
 
 func (c *Charter) validate() error {
 	return firstError(
-		text("name", c.Name, 1, MaxName),
+		line("name", c.Name, 1, MaxName),
 		ascending("governors", c.Governors, 1, MaxGovernors),
 		ascending("recovery keys", c.Recovery, 0, MaxGovernors),
 		between("threshold", c.Threshold, uint64(len(c.Governors))/2+1, uint64(len(c.Governors))),
 		text("house rules", c.Rules.Text, 0, MaxRules),
-		text("TLP", c.Rules.TLP, 0, MaxLabel), text("PAP", c.Rules.PAP, 0, MaxLabel),
+		line("TLP", c.Rules.TLP, 0, MaxLabel), line("PAP", c.Rules.PAP, 0, MaxLabel),
 		between("context rule", c.Rules.Context, 0, 1),
 		between("seconds", max(c.Rules.AnswerSeconds, c.Rules.ErasureSeconds, c.Rules.CutOffSeconds,
 			c.Rules.FreshSeconds, c.Rules.SettleSeconds, c.Rules.EpochWaitMillis/1000), 0, 10*365*86400),
@@ -175,20 +175,20 @@ func (c *Card) validate() error {
 		return fmt.Errorf("%w: version %d with member and previous card as another's", ErrMalformed, c.Version)
 	}
 	err := firstError(
-		handle(c.Handle), text("name", c.Name, 1, MaxName), text("contact", c.Contact, 1, MaxText),
+		handle(c.Handle), line("name", c.Name, 1, MaxName), line("contact", c.Contact, 1, MaxText),
 		text("duty desk", c.Duty, 0, MaxText), labels("sectors", c.Sectors), labels("regions", c.Regions),
-		labels("topics", c.WorkingOn), text("recipient", c.Recipient, 1, MaxRecipient), identity(c.Identity),
+		labels("topics", c.WorkingOn), line("recipient", c.Recipient, 1, MaxRecipient), identity(c.Identity),
 		ascendingBy("nodes", c.Nodes, 1, MaxNodes, func(a, b CardNode) int { return a.Key.Compare(b.Key) }),
 		ascendingBy("retired nodes", c.Retired, 0, MaxRetired, func(a, b RetiredNode) int { return a.Node.Compare(b.Node) }),
 	)
 	for _, n := range c.Nodes {
-		err = firstError(err, text("node recipient", n.Recipient, 0, MaxRecipient))
+		err = firstError(err, line("node recipient", n.Recipient, 0, MaxRecipient))
 	}
 	for _, r := range c.Retired {
 		err = firstError(err, cuts(r.Cuts))
 	}
 	if c.Consent != nil {
-		err = firstError(err, text("consent", c.Consent.TLP, 1, MaxLabel), between("consent", c.Consent.Seconds, 1, 3650*86400))
+		err = firstError(err, line("consent", c.Consent.TLP, 1, MaxLabel), between("consent", c.Consent.Seconds, 1, 3650*86400))
 	}
 	return err
 }
@@ -239,6 +239,11 @@ func (f *ForkProof) Headers() (a, b *Header, err error) {
 	return a, b, err
 }
 
+func (f *ForkProof) of(mesh MeshID) bool {
+	a, _, err := f.Headers()
+	return err == nil && a.Mesh == mesh
+}
+
 // NewForkProof orders two contradicting headers into a proof.
 func NewForkProof(a, b *Header) *ForkProof {
 	if a.ID().Compare(b.ID()) > 0 {
@@ -263,8 +268,18 @@ func between(what string, v, low, high uint64) error {
 	return nil
 }
 
+// line is text of one line: what is shown in lists and prompts must not be able
+// to imitate a line of its own.
+func line(what, s string, low, high int) error {
+	if strings.ContainsAny(s, "\n\t") {
+		return fmt.Errorf("%w: %s has a line break or a tab", ErrMalformed, what)
+	}
+	return text(what, s, low, high)
+}
+
 // text checks the length of a text in bytes and that it is printable: line
-// breaks and tabs are, other control and direction-changing characters are not.
+// breaks and tabs are; other control characters, Unicode's own line breaks and
+// what changes direction are not.
 func text(what, s string, low, high int) error {
 	if len(s) < low || len(s) > high {
 		return fmt.Errorf("%w: %s of %d bytes, want %d to %d", ErrMalformed, what, len(s), low, high)
@@ -273,7 +288,7 @@ func text(what, s string, low, high int) error {
 		return fmt.Errorf("%w: %s is not UTF-8", ErrMalformed, what)
 	}
 	for _, r := range s {
-		if r != '\n' && r != '\t' && (unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r)) {
+		if r != '\n' && r != '\t' && unicode.In(r, unicode.Cc, unicode.Zl, unicode.Zp, unicode.Bidi_Control) {
 			return fmt.Errorf("%w: %s has the control character %U", ErrMalformed, what, r)
 		}
 	}
@@ -319,7 +334,7 @@ func labels(what string, list []string) error {
 		return fmt.Errorf("%w: %d %s, at most %d", ErrMalformed, len(list), what, MaxLabels)
 	}
 	for _, s := range list {
-		if err := text(what, s, 1, MaxLabel); err != nil {
+		if err := line(what, s, 1, MaxLabel); err != nil {
 			return err
 		}
 	}

@@ -63,7 +63,7 @@ func ParseEpoch(raw []byte) (*Epoch, error) {
 	if err := Unmarshal(body, MaxEpoch, e); err != nil {
 		return nil, fmt.Errorf("read epoch: %w", err)
 	}
-	if err := firstError(ascending("readers", e.Readers, 1, MaxReaders), text("identity", e.Identity, 1, MaxIdentity)); err != nil {
+	if err := firstError(ascending("readers", e.Readers, 1, MaxReaders), line("identity", e.Identity, 1, MaxIdentity)); err != nil {
 		return nil, fmt.Errorf("read epoch: %w", err)
 	}
 	if err := verify(DomainEpoch, e.Node, body, sig); err != nil {
@@ -168,7 +168,7 @@ func ParseAudienceState(raw []byte) (*AudienceState, error) {
 		return nil, fmt.Errorf("read audience: %w: number %d with the names of another", ErrMalformed, a.Number)
 	}
 	if err := firstError(
-		text("name", a.Name, 0, MaxName), ascending("members", a.Members, 0, MaxReaders),
+		line("name", a.Name, 0, MaxName), ascending("members", a.Members, 0, MaxReaders),
 		between("deputies", uint64(len(a.Deputies)), 0, MaxDeputies),
 	); err != nil {
 		return nil, fmt.Errorf("read audience: %w", err)

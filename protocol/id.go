@@ -118,7 +118,8 @@ func RefCode(id string, n int) string {
 // RefPrefix gives the bytes and the number of bits that a short code stands
 // for: the start of SHA-256(full ID). Letters may be in either case.
 func RefPrefix(code string) (prefix []byte, bits int, err error) {
-	if len(code) < RefLen || len(code) > 52 {
+	// 51 characters are 255 bits: one more would reach past the hash.
+	if len(code) < RefLen || len(code) > 51 {
 		return nil, 0, ErrRef
 	}
 	var acc uint32

@@ -104,6 +104,10 @@ func ParseStatement(raw []byte) (*Statement, error) {
 	if s.doc, err = parseContent(s.Kind, s.Content); err != nil {
 		return nil, fmt.Errorf("read %s: %w", s.Kind, err)
 	}
+	// A fork in one mesh says nothing in another that the node's key is in too.
+	if f, ok := s.doc.(*ForkProof); ok && !f.of(s.Mesh) {
+		return nil, fmt.Errorf("read %s: %w: the headers are of another mesh", s.Kind, ErrMalformed)
+	}
 	return s, nil
 }
 

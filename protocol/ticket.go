@@ -33,9 +33,9 @@ func (t *Ticket) Text() string {
 
 // ParseTicket reads a ticket's text and verifies the charter in it. White space
 // is ignored, so that a mail client's line breaks do no harm.
-func ParseTicket(line string) (*Ticket, *Statement, error) {
-	line = strings.Join(strings.Fields(line), "")
-	rest, ok := strings.CutPrefix(line, ticketPrefix)
+func ParseTicket(text string) (*Ticket, *Statement, error) {
+	text = strings.Join(strings.Fields(text), "")
+	rest, ok := strings.CutPrefix(text, ticketPrefix)
 	if !ok {
 		return nil, nil, fmt.Errorf("read ticket: %w: it does not begin with %s", ErrMalformed, ticketPrefix)
 	}
@@ -46,17 +46,17 @@ func ParseTicket(line string) (*Ticket, *Statement, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("read ticket: %w: %v", ErrMalformed, err)
 	}
+	// The version first, so that a later one is told apart from damage.
+	if v, err := versionOf(data); err != nil {
+		return nil, nil, fmt.Errorf("read ticket: %w", err)
+	} else if v != Version {
+		return nil, nil, fmt.Errorf("read ticket: %w %d", ErrVersion, v)
+	}
 	t := new(Ticket)
 	if err := Unmarshal(data, MaxTicket, t); err != nil {
 		return nil, nil, fmt.Errorf("read ticket: %w", err)
 	}
-	if t.Version != Version {
-		return nil, nil, fmt.Errorf("read ticket: %w %d", ErrVersion, t.Version)
-	}
-	if err := firstError(
-		handle(t.Handle), between("addresses", uint64(len(t.Addresses)), 1, MaxAddresses),
-		between("changes of governors", uint64(len(t.Line)), 0, MaxLine), text("name", t.Name, 0, MaxName),
-	); err != nil {
+	if err := t.validate(); err != nil {
 		return nil, nil, fmt.Errorf("read ticket: %w", err)
 	}
 	charter, err := ParseStatement(t.Charter)
@@ -67,6 +67,17 @@ func ParseTicket(line string) (*Ticket, *Statement, error) {
 		return nil, nil, fmt.Errorf("read ticket: %w: a %s stands where the charter should", ErrMalformed, charter.Kind)
 	}
 	return t, charter, nil
+}
+
+func (t *Ticket) validate() error {
+	err := firstError(
+		handle(t.Handle), between("addresses", uint64(len(t.Addresses)), 1, MaxAddresses),
+		between("changes of governors", uint64(len(t.Line)), 0, MaxLine), line("name", t.Name, 0, MaxName),
+	)
+	for _, a := range t.Addresses {
+		err = firstError(err, line("address", a, 1, MaxAddress))
+	}
+	return err
 }
 
 // WordIndexes are the six numbers below 7,776 that both sides of a join see as

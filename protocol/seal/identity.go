@@ -69,11 +69,19 @@ func (i *Identity) Format(f fmt.State, _ rune) {
 	_, _ = io.WriteString(f, "identity of "+i.public[:min(len(i.public), 20)])
 }
 
-// ValidRecipient checks that s is a hybrid age recipient. Errors wrap
-// protocol.ErrMalformed.
+// ValidRecipient checks that s is a hybrid age recipient that something can be
+// sealed to. One bad recipient fails a whole Direct: leave those that fail here
+// out. Errors wrap protocol.ErrMalformed.
 func ValidRecipient(s string) error {
-	_, err := parseRecipient(s)
-	return err
+	r, err := parseRecipient(s)
+	if err != nil {
+		return err
+	}
+	// A key whose X25519 half is of low order parses and fails only here.
+	if _, err := r.Wrap(make([]byte, 16)); err != nil {
+		return fmt.Errorf("read age recipient: %w: %v", protocol.ErrMalformed, err)
+	}
+	return nil
 }
 
 func parseRecipient(s string) (*age.HybridRecipient, error) {
