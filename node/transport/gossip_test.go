@@ -87,7 +87,10 @@ func TestBurst(t *testing.T) {
 	if testing.Short() {
 		t.Skip("slow")
 	}
-	const count = 2000
+	count := 2000
+	if raceEnabled {
+		count = 100
+	}
 	nodes := mesh(t, 10)
 	begin := time.Now()
 	msg := make([]byte, 300)
@@ -114,6 +117,6 @@ func TestBurst(t *testing.T) {
 		unsent, overrun = unsent+n.Stats().Unsent, overrun+n.Stats().Overrun
 	}
 	t.Logf("%d of %d delivered (%.1f %%); published in %v, all after %v; %d unsent, %d overrun",
-		total, count*9, 100*float64(total)/(count*9), published.Round(time.Millisecond),
+		total, count*9, 100*float64(total)/float64(count*9), published.Round(time.Millisecond),
 		last.Sub(begin).Round(time.Millisecond), unsent, overrun)
 }

@@ -44,6 +44,9 @@ func init() {
 	}
 }
 
+// maxHandshakes bounds the connections whose other side is not known yet.
+const maxHandshakes = 512
+
 // bounds sizes a host.
 type bounds struct {
 	conns   int   // connections
@@ -54,12 +57,13 @@ type bounds struct {
 	memory  int64 // bytes of all buffers
 }
 
-// nodeBounds suit a roster of n nodes, many of which may share one address.
-// Strangers are counted too: they can be told apart only after the handshake.
+// nodeBounds suit a roster of n nodes, dozens of which may share one address.
+// Strangers are counted too, as they can be told apart only after the
+// handshake: one address must not take all the places where handshakes wait.
 func nodeBounds(n int) bounds {
 	return bounds{
 		conns: 4*n + 512, streams: 64*n + 4096, perPeer: 16,
-		perAddr: max(n, 64), rate: max(n/4, 16), memory: 1 << 30,
+		perAddr: maxHandshakes / 4, rate: 16, memory: 1 << 30,
 	}
 }
 
@@ -71,7 +75,7 @@ func joinBounds() bounds {
 // limiter is libp2p's resource manager for these bounds.
 func (b bounds) limiter() (network.ResourceManager, error) {
 	num := func(n int) rcmgr.LimitVal { return rcmgr.LimitVal(n) }
-	transient := min(b.conns, 512)
+	transient := min(b.conns, maxHandshakes)
 	limits := rcmgr.PartialLimitConfig{
 		System: rcmgr.ResourceLimits{
 			Conns: num(b.conns), ConnsInbound: num(b.conns), ConnsOutbound: num(b.conns), FD: num(b.conns),
@@ -91,7 +95,7 @@ func (b bounds) limiter() (network.ResourceManager, error) {
 	}
 	// Eight connections and one per five seconds and address are built in, and
 	// checked before the gater: members behind one address need more.
-	each := rate.Limit{RPS: float64(b.rate), Burst: 4 * b.perAddr}
+	each := rate.Limit{RPS: float64(b.rate), Burst: 2 * b.perAddr}
 	return rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(limits.Build(rcmgr.InfiniteLimits)),
 		rcmgr.WithMetricsDisabled(),
 		rcmgr.WithLimitPerSubnet(
