@@ -111,7 +111,9 @@ func openDB(name string, opt kv.Options) (db *kv.DB, err error) {
 			return nil, fmt.Errorf("make folder of %s database: %w", name, err)
 		}
 	}
-	db, err = kv.Open(opt)
+	if err = checkTables(opt); err == nil {
+		db, err = kv.Open(opt)
+	}
 	switch {
 	case err == nil:
 		return db, nil
@@ -119,7 +121,7 @@ func openDB(name string, opt kv.Options) (db *kv.DB, err error) {
 		err = ErrKey
 	case strings.Contains(err.Error(), "acquire directory lock"):
 		err = ErrInUse
-	case errors.Is(err, fs.ErrPermission), errors.Is(err, fs.ErrNotExist) && opt.ReadOnly:
+	case errors.Is(err, fs.ErrPermission):
 	default:
 		err = fmt.Errorf("%w: %w", ErrDamaged, err)
 	}

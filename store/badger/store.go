@@ -60,10 +60,11 @@ func Open(cfg Config) (*Store, error) {
 	}
 	s := &Store{cfg: cfg, log: new(watch), queue: make(chan *request, 256), stop: make(chan struct{})}
 	var err error
+	tables, _ := filepath.Glob(filepath.Join(cfg.Dir, "entries", "*.sst"))
 	if s.db, err = openDB("entries", entriesOptions(filepath.Join(cfg.Dir, "entries"), cfg, s.log)); err != nil {
 		return nil, err
 	}
-	if err := s.load(); err != nil {
+	if err := s.load(len(tables) == 0); err != nil {
 		err = fmt.Errorf("read entries database in %s: %w: %w", filepath.Join(cfg.Dir, "entries"), ErrDamaged, err)
 		return nil, errors.Join(err, s.db.Close())
 	}
@@ -103,9 +104,10 @@ func (s *Store) Close() error {
 // Size is the bytes that both databases take on disk.
 func (s *Store) Size() uint64 { return sizeOf(filepath.Join(s.cfg.Dir, "entries")) }
 
-// load reads or makes the incarnation and reads what is kept in memory.
-func (s *Store) load() error {
-	if err := s.loadMeta(); err != nil {
+// load reads the incarnation, or makes it where the database may be new, and
+// what is kept in memory.
+func (s *Store) load(fresh bool) error {
+	if err := s.loadMeta(fresh); err != nil {
 		return err
 	}
 	return s.db.View(func(txn *kv.Txn) error {
@@ -122,9 +124,9 @@ func (s *Store) load() error {
 
 const entriesFormat = 1
 
-func (s *Store) loadMeta() error {
+func (s *Store) loadMeta(fresh bool) error {
 	meta, err := get(s.db, []byte{keyMeta})
-	if errors.Is(err, store.ErrNotFound) && !s.cfg.ReadOnly {
+	if errors.Is(err, store.ErrNotFound) && fresh && !s.cfg.ReadOnly {
 		meta = make([]byte, 33)
 		meta[0] = entriesFormat
 		rand.Read(meta[1:])
