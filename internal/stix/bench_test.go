@@ -46,6 +46,22 @@ func BenchmarkScan(b *testing.B) {
 	perSecond(b, 2000)
 }
 
+// BenchmarkScanPlain is Scan over indicators that carry a TLP and no more.
+func BenchmarkScanPlain(b *testing.B) {
+	objs := make([]Object, 2000)
+	for i := range objs {
+		objs[i] = NewIndicator(benchAuthor, "sha256", fmt.Sprintf("%064x", i), Handling{TLP: TLPGreen}, benchNow)
+	}
+	data := AppendBundle(nil, "bundle--63ab8e67-acac-4817-845a-d09f0e86954c", objs)
+	b.SetBytes(int64(len(data)))
+	for b.Loop() {
+		if err := Scan(data, func(int, []byte, *Facts) error { return nil }); err != nil {
+			b.Fatal(err)
+		}
+	}
+	perSecond(b, len(objs))
+}
+
 func BenchmarkParseBundle(b *testing.B) {
 	data := benchBundle(2000)
 	b.SetBytes(int64(len(data)))

@@ -16,9 +16,12 @@ type reader struct {
 	words       [maxWords]string // labels, types, phases
 	n           int
 	says        []byte
-	said        [maxWords + 2]string // what Says was made of
-	stamp       string
-	at          time.Time
+	// What Says was made of.
+	saidName, saidDescription string
+	saidWords                 [maxWords]string
+	saidN                     int
+	stamp                     string
+	at                        time.Time
 }
 
 const maxWords = 12

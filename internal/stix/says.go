@@ -11,12 +11,11 @@ const maxSays = 200
 // say makes Says. Objects of one share mostly say the same, so the string of
 // the object before is used again where it fits.
 func (r *reader) say() {
-	made := [maxWords + 2]string{r.name, r.description}
-	copy(made[2:], r.words[:r.n])
-	if made == r.said {
+	if r.saidBefore() {
 		return
 	}
-	r.said = made
+	r.saidName, r.saidDescription, r.saidN = r.name, r.description, r.n
+	r.saidWords = r.words
 	r.says = r.says[:0]
 	r.clause(r.name)
 	for _, w := range r.words[:r.n] {
@@ -25,6 +24,19 @@ func (r *reader) say() {
 	line, _, _ := strings.Cut(r.description, "\n")
 	r.clause(line)
 	r.facts.Says = string(r.says)
+}
+
+// saidBefore tells whether Says would come out as it stands.
+func (r *reader) saidBefore() bool {
+	if r.n != r.saidN || r.name != r.saidName || r.description != r.saidDescription {
+		return false
+	}
+	for i := range r.n {
+		if r.words[i] != r.saidWords[i] {
+			return false
+		}
+	}
+	return true
 }
 
 // clause appends one part, cut at a rune's border, without what could move a
