@@ -19,6 +19,7 @@ var (
 const (
 	MaxUnknownKinds   = 64  // statements of unknown kinds a member key
 	MaxLooseApprovals = 256 // approvals a governor key of what is not done
+	MaxOwnCuts        = 64  // cuts a member makes alone; Fold counts no more
 )
 
 // Accept decides whether a node keeps and relays a statement, given the roster
@@ -29,9 +30,10 @@ const (
 // not those that came first, so that nodes that heard different ones end with
 // the same. What decides the roster is never over a bound: what k governors
 // approved is kept whoever proposed it. Who may sign does not depend on order
-// either, with one exception: proposals and unknown kinds are taken from active
-// members only, so one that reached some nodes before its signer's removal stays
-// with those until a governor approves it.
+// either, with one exception: what decides nothing yet, proposals of members
+// that do not govern and unknown kinds, is taken from active members only, so one
+// that reached some nodes before its signer's removal stays with those until a
+// governor approves it.
 func (r *Roster) Accept(s *protocol.Statement) error {
 	if err := r.accept(s); err != nil {
 		return fmt.Errorf("accept %s: %w", s.Kind, err)
@@ -186,14 +188,17 @@ func (f *fold) acceptProof(doc *protocol.ForkProof) error {
 	return nil
 }
 
-// acceptProposal takes proposals of active members, and any that a governor
-// approved.
+// acceptProposal takes proposals of active members and of governors, whose own
+// signature may be all a proposal needs, and any that a governor approved.
 func (f *fold) acceptProposal(r *Roster, s *protocol.Statement) error {
 	if slices.ContainsFunc(f.approvals[s.ID()], func(a *protocol.Statement) bool { return f.governs(a.Signer) }) {
 		return nil
 	}
+	if doc, ok := s.Doc().(*protocol.Cut); ok && f.alone(s, doc) {
+		return f.acceptOwnCut(s, f.resolve(doc.Member))
+	}
 	m, ok := r.ByKey(s.Signer)
-	if !ok || m.State != StateActive {
+	if !ok || m.State != StateActive && !f.governs(s.Signer) {
 		return ErrUnknownSigner
 	}
 	open, before := f.waits(s), 0
@@ -203,6 +208,24 @@ func (f *fold) acceptProposal(r *Roster, s *protocol.Statement) error {
 		}
 	}
 	if before >= protocol.MaxOpenProposals {
+		return ErrTooMany
+	}
+	return nil
+}
+
+// acceptOwnCut takes a cut by anybody ever admitted: where its feeds end matters
+// after it left, too.
+func (f *fold) acceptOwnCut(s *protocol.Statement, member protocol.MemberID) error {
+	if f.people[member] == nil {
+		return ErrUnknownSigner
+	}
+	before := 0
+	for _, o := range f.ops {
+		if o.alone && o.subject == member && byID(o.s, s) < 0 {
+			before++
+		}
+	}
+	if before >= MaxOwnCuts {
 		return ErrTooMany
 	}
 	return nil
@@ -258,6 +281,11 @@ func (r *Roster) Surplus() []protocol.StatementID {
 	}
 	for _, list := range f.others {
 		out = append(out, beyond(list, MaxUnknownKinds)...)
+	}
+	for _, o := range f.ops {
+		if o.alone && !o.counts {
+			out = append(out, o.s.ID())
+		}
 	}
 	out = append(out, f.surplusApprovals(r)...)
 	out = append(out, f.surplusProposals(r)...)

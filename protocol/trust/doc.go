@@ -68,7 +68,8 @@
 // named there by the statement of lowest ID: removals (every node of the member;
 // feeds not named end at 0), the newest valid card that retires the node (the
 // same; retired once is retired for good), Cut statements (the named feeds only;
-// by the member's present key, or with k approvals). A node that the present
+// by the member's present key, the MaxOwnCuts of lowest ID, or with k approvals).
+// A node that the present
 // card neither names nor retires ends at 0 until it does.
 //
 // # Not yet

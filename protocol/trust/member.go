@@ -32,6 +32,7 @@ type person struct {
 	since     int64
 	ended     protocol.StatementID
 	force     *op // the admission in force; nil for a founder's charter
+	named     map[protocol.Key]rank
 }
 
 // decide finds which admissions, removals and cuts are made.
@@ -40,6 +41,14 @@ func (f *fold) decide() {
 	for _, list := range [][]*protocol.Statement{f.admissions, f.removals, f.cuts} {
 		for _, s := range list {
 			f.ops = append(f.ops, f.decideOne(s))
+		}
+	}
+	own := map[protocol.MemberID]int{}
+	for _, o := range f.ops {
+		if o.alone {
+			own[o.subject]++
+			o.counts = o.counts || own[o.subject] <= MaxOwnCuts
+			o.made = o.made || o.counts
 		}
 	}
 }
@@ -53,9 +62,7 @@ func (f *fold) decideOne(s *protocol.Statement) *op {
 		o.subject, o.line = doc.Member, doc.Line
 	case *protocol.Cut:
 		o.subject, o.line = doc.Member, doc.Line
-		if c := f.chain(f.resolve(doc.Member)); c != nil && c.key() == s.Signer {
-			o.alone, o.made, o.counts = true, true, true
-		}
+		o.alone = f.alone(s, doc)
 	}
 	o.subject = f.resolve(o.subject)
 	if e := f.elements[o.line]; e != nil && e.approved {
@@ -67,6 +74,12 @@ func (f *fold) decideOne(s *protocol.Statement) *op {
 		}
 	}
 	return o
+}
+
+// alone reports whether a cut is by the member itself.
+func (f *fold) alone(s *protocol.Statement, doc *protocol.Cut) bool {
+	c := f.chain(f.resolve(doc.Member))
+	return c != nil && c.key() == s.Signer
 }
 
 // gather finds how each member stands.

@@ -46,7 +46,8 @@ func (f *fold) sortedPeople() []*person {
 func (f *fold) claimNodes() {
 	people := f.sortedPeople()
 	for _, p := range people {
-		for node, r := range p.claims() {
+		p.named = p.claims()
+		for node, r := range p.named {
 			c := f.nodes[node]
 			if c == nil {
 				c = &claim{best: r}
@@ -134,7 +135,7 @@ func (f *fold) endFeeds() {
 		if len(p.removals) > 0 {
 			named = p.firstNamed()
 		}
-		for node := range p.claims() {
+		for node := range p.named {
 			c := f.nodes[node]
 			if c.owner != p {
 				continue
