@@ -100,7 +100,8 @@ func checkHost(s string) error {
 // both its sections) or one of otherRoots.
 func knownSuffix(host string) bool {
 	dot := strings.LastIndexByte(host, '.')
-	if dot < 0 {
+	// No top-level name begins with a digit; publicsuffix takes an address for a suffix.
+	if dot < 0 || isDigit(host[dot+1]) {
 		return false
 	}
 	if otherRoots[host[dot+1:]] {

@@ -53,7 +53,7 @@ func TestParse(t *testing.T) {
 		strings.Repeat("AB", 32):               {SHA256, strings.Repeat("ab", 32)},
 		strings.Repeat("AB", 64):               {SHA512, strings.Repeat("ab", 64)},
 		"":                                     {}, " ": {}, "word": {}, "report.pdf": {}, "1.2.3": {}, "1.2.3.4.5": {},
-		"01.2.3.4": {}, "256.1.1.1": {}, "1.2.3.4/33": {}, "1.2.3.4:99999": {}, "*.evil.com": {}, "a..com": {},
+		"01.2.3.4": {}, "1.2.3.4.": {}, "http://1.2.3.4./": {}, "256.1.1.1": {}, "1.2.3.4/33": {}, "1.2.3.4:99999": {}, "*.evil.com": {}, "a..com": {},
 		"/etc/passwd": {}, "@evil.com": {}, "http://": {}, "http://word/": {}, "evil.com\x00": {}, "a b.com": {},
 		"http://evil.com/a b": {}, "[": {}, "[]": {}, "[x]:1": {}, "://": {}, "evil.com:": {},
 		strings.Repeat("a", 64) + ".com":               {},
