@@ -47,6 +47,8 @@ type Facts struct {
 	// that it defines, whatever its id.
 	TLP    TLP
 	Action Action
+	// Share is the share that a grouping of ours records.
+	Share  string
 	Values []Term
 }
 

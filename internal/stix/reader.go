@@ -233,6 +233,8 @@ func (r *reader) handling(c *cursor) {
 		switch c.text() {
 		case "action":
 			r.facts.Action = parseAction(c.text())
+		case "share":
+			r.facts.Share = c.text()
 		case "first_seen":
 			r.facts.FirstSeen = c.time()
 		case "last_seen":

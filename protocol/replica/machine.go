@@ -135,6 +135,7 @@ type grudge struct {
 type feed struct {
 	busy  bool // being asked for or stored
 	since time.Time
+	asked FeedState // what this node held when it last asked
 }
 
 // New makes a machine over a view.

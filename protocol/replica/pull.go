@@ -51,14 +51,15 @@ func (m *Machine) Received(now time.Time, node protocol.Key, msg Message) {
 	}
 }
 
-// Stored says that the entries of a Store effect are stored and usable, or were
-// of no use: then the feed is not asked of that neighbour for a while.
-func (m *Machine) Stored(now time.Time, node protocol.Key, feed protocol.FeedID, useful bool) {
-	m.release(feed)
+// Stored says that the entries of a Store effect have been dealt with. Where any
+// had to be refused, or they brought nothing that this node lacks, the feed is
+// not asked of that neighbour for a while.
+func (m *Machine) Stored(now time.Time, node protocol.Key, feed protocol.FeedID, usable bool) {
+	moved := m.release(feed)
 	if p := m.peers[node]; p != nil {
-		if useful {
+		if usable && moved {
 			delete(p.bad, feed)
-		} else {
+		} else if m.lacks(p, feed) {
 			m.shun(now, p, feed)
 		}
 	}
@@ -110,10 +111,16 @@ func (m *Machine) shun(now time.Time, p *peer, feed protocol.FeedID) {
 	g.times++
 }
 
-func (m *Machine) release(feed protocol.FeedID) {
-	if f := m.feeds[feed]; f != nil {
-		f.busy = false
+// release lets a feed be asked for again and reports whether this node holds
+// more of it than when it was last asked for.
+func (m *Machine) release(id protocol.FeedID) (moved bool) {
+	f := m.feeds[id]
+	if f == nil {
+		return true
 	}
+	f.busy = false
+	mine, _ := m.view.State(id)
+	return mine.Head != f.asked.Head || !slices.Equal(mine.Missing, f.asked.Missing)
 }
 
 // compare asks for what the neighbour's digests show to differ.
@@ -347,6 +354,7 @@ func (m *Machine) choose(now time.Time, id protocol.FeedID) *peer {
 func (m *Machine) request(now time.Time, p *peer, id protocol.FeedID) {
 	mine, _ := m.view.State(id)
 	theirs := p.feeds[id]
+	m.feeds[id].asked = mine
 	switch {
 	case theirs.Head > mine.Head && m.view.Wanted(id) > mine.Head:
 		m.ask(now, p, &GetEntries{Feed: id, From: mine.Head + 1, Budget: MaxBudget}, id)

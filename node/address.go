@@ -1,0 +1,240 @@
+package node
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/tipmesh/tipmesh/protocol"
+	"github.com/tipmesh/tipmesh/protocol/replica"
+	"github.com/tipmesh/tipmesh/store"
+)
+
+const (
+	addressPrefix = "address/"
+	allLinks      = 32 // up to so many other nodes, a node links to all of them
+	redialFirst   = 500 * time.Millisecond
+	redialMost    = time.Minute
+	dialTimeout   = 15 * time.Second
+)
+
+// contact is what is known of how to reach a node, and of its last hello.
+type contact struct {
+	claims []string // by the node itself
+	hints  []string // by others
+	skew   int64    // its clock less ours at its last hello, in milliseconds
+	heard  int64    // when that was
+	agent  string
+}
+
+// addressBook knows where nodes can be reached. What a node says of itself is
+// kept on disk.
+type addressBook struct {
+	store store.Entries
+	self  protocol.Key
+	mu    sync.Mutex
+	by    map[protocol.Key]*contact
+	wake  chan struct{} // the redial loop has something to look at
+}
+
+func loadAddresses(s store.Entries, self protocol.Key) (*addressBook, error) {
+	b := &addressBook{store: s, self: self, by: map[protocol.Key]*contact{}, wake: make(chan struct{}, 1)}
+	err := s.Settings(addressPrefix, func(name string, raw []byte) error {
+		var list []string
+		key, err := protocol.ParseID[struct{}](strings.TrimPrefix(name, addressPrefix))
+		if err == nil {
+			err = json.Unmarshal(raw, &list)
+		}
+		if err != nil {
+			return err
+		}
+		b.contact(protocol.Key(key)).claims = list
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read addresses: %w", err)
+	}
+	return b, nil
+}
+
+func (b *addressBook) contact(k protocol.Key) *contact {
+	if b.by[k] == nil {
+		b.by[k] = &contact{}
+	}
+	return b.by[k]
+}
+
+// claim takes what a connected node says of itself.
+func (b *addressBook) claim(k protocol.Key, addresses []string, itsTime, now int64, agent string) {
+	b.mu.Lock()
+	c := b.contact(k)
+	c.skew, c.heard, c.agent = itsTime-now, now, agent
+	same := slices.Equal(c.claims, addresses)
+	if len(addresses) > 0 {
+		c.claims = addresses
+	}
+	b.mu.Unlock()
+	if same || len(addresses) == 0 {
+		return
+	}
+	b.save(k, addresses)
+}
+
+// save keeps a claim; losing one costs a dial, so an error is no more than that.
+func (b *addressBook) save(k protocol.Key, addresses []string) {
+	raw, err := json.Marshal(addresses)
+	if err == nil {
+		_, err = b.store.Commit(context.Background(), &store.Commit{Settings: map[string][]byte{addressPrefix + k.String(): raw}})
+	}
+	ignore(err)
+}
+
+// hear takes hearsay about nodes that are not connected.
+func (b *addressBook) hear(list []replica.NodeAddresses) {
+	b.mu.Lock()
+	fresh := false
+	for _, a := range list {
+		if c := b.contact(a.Node); a.Node != b.self && len(a.Addresses) > 0 && !slices.Equal(c.hints, a.Addresses) {
+			c.hints, fresh = a.Addresses, true
+		}
+	}
+	b.mu.Unlock()
+	if fresh {
+		b.look()
+	}
+}
+
+// look wakes the redial loop.
+func (b *addressBook) look() {
+	select {
+	case b.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (b *addressBook) lost(protocol.Key) { b.look() }
+
+// claimed gives what a node said of itself, or else hearsay.
+func (b *addressBook) claimed(k protocol.Key) []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	c := b.by[k]
+	if c == nil {
+		return nil
+	}
+	if len(c.claims) > 0 {
+		return c.claims
+	}
+	return c.hints
+}
+
+// dialable gives all that may lead to a node.
+func (b *addressBook) dialable(k protocol.Key) []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	c := b.by[k]
+	if c == nil {
+		return nil
+	}
+	out := slices.Clone(c.claims)
+	for _, a := range c.hints {
+		if !slices.Contains(out, a) {
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+func (b *addressBook) get(k protocol.Key) contact {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if c := b.by[k]; c != nil {
+		return *c
+	}
+	return contact{}
+}
+
+// Introduce gives the node addresses of others, from a ticket or a person.
+func (n *Node) Introduce(list []replica.NodeAddresses) { n.book.hear(list) }
+
+// neighbours are the nodes that this one links to: all up to allLinks, beyond
+// that those at distances of powers of two in the ring of all nodes, which
+// connects everybody in a few hops.
+func (n *Node) neighbours() []protocol.Key {
+	var ring []protocol.Key
+	for _, m := range n.Roster().Active() {
+		ring = append(ring, m.Nodes...)
+	}
+	ring = protocol.Sorted(ring)
+	self, in := slices.BinarySearchFunc(ring, n.key, func(a, b protocol.Key) int { return a.Compare(b) })
+	if !in {
+		return nil
+	}
+	if len(ring) <= allLinks+1 {
+		return slices.Delete(ring, self, self+1)
+	}
+	var out []protocol.Key
+	for d := 1; d < len(ring); d *= 2 {
+		out = append(out, ring[(self+d)%len(ring)], ring[(self+len(ring)-d)%len(ring)])
+	}
+	return slices.DeleteFunc(protocol.Sorted(out), func(k protocol.Key) bool { return k == n.key })
+}
+
+// attempt is when to dial a node next.
+type attempt struct {
+	due  time.Time
+	wait time.Duration
+}
+
+// redial connects to the neighbours that are not connected, for ever: sooner at
+// first, then once a minute.
+func (n *Node) redial() {
+	attempts := map[protocol.Key]*attempt{}
+	for {
+		next := redialMost
+		for _, k := range n.neighbours() {
+			if n.links.up(k) {
+				delete(attempts, k)
+				continue
+			}
+			a := attempts[k]
+			if a == nil {
+				a = &attempt{wait: redialFirst}
+				attempts[k] = a
+			}
+			if wait := a.due.Sub(n.now()); wait > 0 {
+				next = min(next, wait)
+				continue
+			}
+			a.due = n.now().Add(a.wait + rand.N(a.wait/2+1))
+			a.wait = min(a.wait*2, redialMost)
+			next = min(next, a.due.Sub(n.now()))
+			if addresses := n.book.dialable(k); len(addresses) > 0 {
+				n.spawn(func() { n.dial(k, addresses) })
+			}
+		}
+		timer := time.NewTimer(max(next, 10*time.Millisecond))
+		select {
+		case <-n.ctx.Done():
+			timer.Stop()
+			return
+		case <-n.book.wake:
+			clear(attempts)
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+}
+
+func (n *Node) dial(k protocol.Key, addresses []string) {
+	ctx, cancel := context.WithTimeout(n.ctx, dialTimeout)
+	defer cancel()
+	if err := n.transport.Connect(ctx, k, addresses); err != nil && n.ctx.Err() == nil {
+		n.log.Debug("dial", "node", k.Short(), "err", err)
+	}
+}

@@ -1,0 +1,273 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/tipmesh/tipmesh/internal/observable"
+	"github.com/tipmesh/tipmesh/internal/stix"
+	"github.com/tipmesh/tipmesh/protocol"
+	"github.com/tipmesh/tipmesh/protocol/seal"
+	"github.com/tipmesh/tipmesh/store"
+)
+
+// indexRun is how many arrivals are opened and put into the index together.
+const indexRun = 16
+
+// reading is a run of arrivals, opened and parsed.
+type reading struct {
+	objects []store.Object
+	last    uint64
+}
+
+// index keeps the index in step with the arrivals: one goroutine opens and
+// parses ahead while the other writes.
+func (n *Node) index() {
+	parsed := make(chan reading, 2)
+	n.spawn(func() {
+		defer close(parsed)
+		for at := n.store.Index().Checkpoint(); ; {
+			if n.until(n.ctx, func() bool { return n.store.LastArrival() > at }) != nil {
+				return
+			}
+			r, err := n.readArrivals(at)
+			if err != nil {
+				n.log.Error("read arrivals", "after", at, "err", err)
+				return
+			}
+			at = r.last
+			select {
+			case parsed <- r:
+			case <-n.ctx.Done():
+				return
+			}
+		}
+	})
+	for r := range parsed {
+		if err := n.store.Index().Put(&store.IndexBatch{Objects: r.objects, Checkpoint: r.last}); err != nil {
+			n.log.Error("write index", "err", err)
+			n.stop()
+			continue
+		}
+		n.pulse.beat()
+		if n.cfg.OnIndexed != nil {
+			n.cfg.OnIndexed(r.last)
+		}
+	}
+}
+
+// readArrivals opens and parses the next run of arrivals.
+func (n *Node) readArrivals(after uint64) (reading, error) {
+	var run []store.Arrival
+	err := n.store.Arrivals(after, func(a store.Arrival) bool {
+		run = append(run, a)
+		return len(run) < indexRun
+	})
+	if err != nil {
+		return reading{}, err
+	}
+	if len(run) == 0 {
+		return reading{}, errors.New("an arrival is missing")
+	}
+	parts := make([][]store.Object, len(run))
+	var g errgroup.Group
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	for i, a := range run {
+		g.Go(func() error {
+			parts[i] = n.objectsOf(a)
+			return nil
+		})
+	}
+	ignore(g.Wait())
+	r := reading{last: run[len(run)-1].Number}
+	for _, p := range parts {
+		r.objects = append(r.objects, p...)
+	}
+	return r, nil
+}
+
+// objectsOf opens one entry and gives what the index keeps of it: nothing where
+// the content is of no use, which is counted.
+func (n *Node) objectsOf(a store.Arrival) []store.Object {
+	e, err := n.store.Entry(a.Place)
+	if err != nil {
+		n.log.Error("read entry", "arrival", a.Number, "err", err)
+		return nil
+	}
+	author, ok := n.Roster().Author(e.Header.Node)
+	if !ok {
+		n.refused.add(ReasonNotAdmitted, 1)
+		return nil
+	}
+	bundle, own := n.opened.take(a.Place)
+	if !own {
+		if bundle, err = n.openEntry(e); err != nil {
+			n.refused.add(ReasonMalformed, 1)
+			n.log.Warn("entry cannot be opened", "node", e.Header.Node.Short(), "seq", e.Header.Seq, "err", err)
+			return nil
+		}
+	}
+	objects, err := Objects(bundle, author.ID, author.Card.Identity, a.Number, n.now().UnixMilli())
+	if err != nil {
+		n.refused.add(ReasonMalformed, 1)
+		n.log.Warn("entry holds no STIX bundle", "node", e.Header.Node.Short(), "seq", e.Header.Seq, "err", err)
+	}
+	return objects
+}
+
+// openEntry opens a sealed entry with the epoch its tag names.
+func (n *Node) openEntry(e store.Entry) ([]byte, error) {
+	if e.Header.Kind != protocol.EntrySealed || e.Payload == nil {
+		return nil, errors.New("no sealed payload is held")
+	}
+	epoch := n.keys.find(e.Header.Feed, e.Header.Tag)
+	if epoch == nil {
+		return nil, seal.ErrNotForUs
+	}
+	return seal.OpenBundle(e.Payload, epoch.identity)
+}
+
+// Open gives the bundle of an entry, as JSON.
+func (n *Node) Open(p store.Place) ([]byte, error) {
+	e, err := n.store.Entry(p)
+	if err != nil {
+		return nil, err
+	}
+	return n.openEntry(e)
+}
+
+// Objects reads what the index keeps of a bundle shared by a member whose STIX
+// identity is given. What was read before an error is given too.
+func Objects(bundle []byte, member protocol.MemberID, identity string, arrival uint64, received int64) ([]store.Object, error) {
+	var out []store.Object
+	var share shareHandling
+	err := stix.Scan(bundle, func(ordinal int, raw []byte, f *stix.Facts) error {
+		if f.Type == "" || f.ID == "" || f.Type == "marking-definition" || f.Type == "extension-definition" {
+			return nil
+		}
+		o := store.Object{Member: member, ID: strings.Clone(f.ID), Type: strings.Clone(f.Type), Modified: millis(f.Modified),
+			Created: millis(f.Created), Revoked: f.Revoked, Arrival: arrival, Ordinal: uint32(ordinal)}
+		sum := stix.ContentHash(stix.Object{Type: f.Type, ID: f.ID, Raw: raw})
+		copy(o.Content[:], sum[:])
+		o.Summary = store.Summary{Says: strings.Clone(f.Says), Action: string(f.Action), TLP: string(f.TLP), Confidence: f.Confidence,
+			ValidFrom: millis(f.ValidFrom), ValidUntil: millis(f.ValidUntil), FirstSeen: millis(f.FirstSeen),
+			LastSeen: millis(f.LastSeen), Received: received}
+		if f.CreatedBy != identity && f.ID != identity {
+			o.Summary.CreatedBy = strings.Clone(f.CreatedBy)
+		}
+		o.Values, o.Summary.Partial = valuesOf(f.Values)
+		if f.Type == "grouping" && f.Share != "" && f.CreatedBy == identity {
+			share = shareHandling{id: strings.Clone(f.Share), tlp: f.TLP, action: f.Action}
+		}
+		out = append(out, o)
+		return nil
+	})
+	share.apply(out)
+	if err != nil {
+		return out, fmt.Errorf("read bundle: %w", err)
+	}
+	return out, nil
+}
+
+// shareHandling is what the record of a share says of all that came with it.
+type shareHandling struct {
+	id     string
+	tlp    stix.TLP
+	action stix.Action
+}
+
+// apply fills in what objects do not say themselves: the share's action, and its
+// TLP where that is stricter than theirs.
+func (s shareHandling) apply(objects []store.Object) {
+	for i := range objects {
+		sum := &objects[i].Summary
+		sum.Share = s.id
+		if sum.Action == "" && objects[i].Type == "indicator" {
+			sum.Action = string(s.action)
+		}
+		if s.tlp.Rank() > stix.TLP(sum.TLP).Rank() {
+			sum.TLP = string(s.tlp)
+		}
+	}
+}
+
+// valuesOf normalises the observables of an object. partial is true where one of
+// them does not suffice by itself.
+func valuesOf(terms []stix.Term) (values []store.Value, partial bool) {
+	for _, t := range terms {
+		if t.Kind == "" {
+			continue
+		}
+		v, err := observable.ParseAs(observable.Type(t.Kind), t.Text)
+		if err != nil {
+			continue
+		}
+		values = append(values, store.Value{Type: string(v.Type), Text: strings.Clone(v.Text)})
+		partial = partial || !t.Alone
+	}
+	return values, partial
+}
+
+func millis(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
+
+// CatchUp waits until the index includes every arrival there is now.
+func (n *Node) CatchUp(ctx context.Context) error {
+	target := n.store.LastArrival()
+	return n.until(ctx, func() bool { return n.store.Index().Checkpoint() >= target })
+}
+
+// Counts reports whether an entry lies within its feed's cut, so that what it
+// says may be shown.
+func (n *Node) counts(arrival uint64) bool {
+	var place store.Place
+	err := n.store.Arrivals(arrival-1, func(a store.Arrival) bool {
+		place = a.Place
+		return false
+	})
+	if err != nil {
+		return false
+	}
+	h, err := n.store.Header(place)
+	if err != nil {
+		return false
+	}
+	last, ended := n.Roster().Limit(h.Node, h.Feed)
+	return !ended || h.Seq <= last
+}
+
+// Lookup gives, for each value, the newest version of every object of every
+// member that is about it, as far as it counts. Call CatchUp first.
+func (n *Node) Lookup(values []store.Value) ([][]store.Object, error) {
+	out := make([][]store.Object, len(values))
+	for i, v := range values {
+		found, err := n.store.Index().ByValue(v)
+		if err != nil {
+			return nil, fmt.Errorf("look up: %w", err)
+		}
+		out[i] = n.visible(found)
+	}
+	return out, nil
+}
+
+// visible leaves out what members of whom nothing is used say, and what lies
+// beyond a cut.
+func (n *Node) visible(list []store.Object) []store.Object {
+	var out []store.Object
+	for _, o := range list {
+		if n.counts(o.Arrival) {
+			out = append(out, o)
+		}
+	}
+	return out
+}

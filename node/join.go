@@ -1,0 +1,399 @@
+package node
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/tipmesh/tipmesh/protocol"
+	"github.com/tipmesh/tipmesh/protocol/replica"
+	"github.com/tipmesh/tipmesh/protocol/trust"
+	"github.com/tipmesh/tipmesh/store"
+)
+
+// The join protocol: the joiner sends JoinRequest frames on one stream, each
+// answered by a JoinReply, until it is in.
+const (
+	maxJoinFrame = 8 << 20
+	joinPoll     = 500 * time.Millisecond
+	ticketPrefix = "ticket/"
+)
+
+// JoinHost is the short-lived host that speaks only the join protocol.
+type JoinHost interface {
+	Key() protocol.Key
+	Addresses() []string // host:port
+	Close() error
+}
+
+// JoinRequest is what a joiner says.
+type JoinRequest struct {
+	Version   uint64   `cbor:"1,keyasint"`
+	Secret    [32]byte `cbor:"2,keyasint"`           // the ticket's
+	Card      []byte   `cbor:"3,keyasint"`           // its first card, signed
+	Addresses []string `cbor:"4,keyasint,omitempty"` // where its node will listen
+}
+
+// JoinReply is what it is told.
+type JoinReply struct {
+	State      string                  `cbor:"1,keyasint"` // waiting, admitted, refused
+	Why        string                  `cbor:"2,keyasint,omitempty"`
+	Signed     []string                `cbor:"3,keyasint,omitempty"` // handles of governors who approved
+	Needs      uint64                  `cbor:"4,keyasint,omitempty"`
+	Missing    []string                `cbor:"5,keyasint,omitempty"` // handles of governors who may
+	Statements [][]byte                `cbor:"6,keyasint,omitempty"` // all of them, once admitted
+	Addresses  []replica.NodeAddresses `cbor:"7,keyasint,omitempty"`
+}
+
+// The states of a JoinReply.
+const (
+	JoinWaiting  = "waiting"
+	JoinAdmitted = "admitted"
+	JoinRefused  = "refused"
+)
+
+// openTicket is a ticket this node has issued.
+type openTicket struct {
+	Ticket []byte               `json:"ticket"` // canonical bytes
+	Admit  bool                 `json:"admit"`
+	Card   protocol.StatementID `json:"card,omitzero"` // the card it is bound to
+	ticket *protocol.Ticket
+}
+
+// tickets are the invitations that are open, and the host that answers them.
+type tickets struct {
+	n    *Node
+	mu   sync.Mutex
+	host JoinHost
+	open map[protocol.Hash]*openTicket
+}
+
+// Invite makes a ticket that is good until expires. With admit this member, if
+// a governor, approves as soon as the card arrives.
+func (n *Node) Invite(name string, expires time.Time, admit bool) (*protocol.Ticket, error) {
+	if n.cfg.MemberKey == nil {
+		return nil, ErrNoMemberKey
+	}
+	r := n.Roster()
+	me, ok := r.Member(n.cfg.Member)
+	if !ok || me.State != trust.StateActive {
+		return nil, ErrNotMember
+	}
+	if n.cfg.Invite == nil {
+		return nil, errors.New("this node cannot invite")
+	}
+	host, err := n.tickets.listen()
+	if err != nil {
+		return nil, err
+	}
+	t := &protocol.Ticket{Version: protocol.Version, Charter: r.Charter.Raw(), Inviter: me.ID, Handle: me.Card.Handle,
+		Host: host.Key(), Addresses: limited(host.Addresses(), protocol.MaxAddresses), Expires: expires.UnixMilli(), Name: name}
+	rand.Read(t.Secret[:])
+	for _, s := range n.ledger.statements() {
+		if p, ok := r.Proposal(s.ID()); ok && s.Kind == protocol.KindGovernors && p.State == trust.ProposalDone {
+			t.Line = append(t.Line, s.Raw())
+		}
+	}
+	return t, n.tickets.add(&openTicket{Ticket: protocol.Marshal(t), Admit: admit, ticket: t})
+}
+
+func (ts *tickets) listen() (JoinHost, error) {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	if ts.host == nil {
+		host, err := ts.n.cfg.Invite(ts.serve)
+		if err != nil {
+			return nil, fmt.Errorf("open join host: %w", err)
+		}
+		ts.host = host
+	}
+	return ts.host, nil
+}
+
+func (ts *tickets) add(t *openTicket) error {
+	if err := ts.save(t); err != nil {
+		return err
+	}
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	if ts.open == nil {
+		ts.open = map[protocol.Hash]*openTicket{}
+	}
+	ts.open[t.ticket.ID()] = t
+	return nil
+}
+
+func (ts *tickets) save(t *openTicket) error {
+	raw, err := json.Marshal(t)
+	if err != nil {
+		return fmt.Errorf("keep ticket: %w", err)
+	}
+	name := ticketPrefix + t.ticket.ID().String()
+	if _, err := ts.n.store.Commit(ts.n.context(), &store.Commit{Settings: map[string][]byte{name: raw}}); err != nil {
+		return fmt.Errorf("keep ticket: %w", err)
+	}
+	return nil
+}
+
+// reopen takes up the tickets that are still good after a restart.
+func (ts *tickets) reopen() {
+	now := ts.n.now().UnixMilli()
+	var good []*openTicket
+	err := ts.n.store.Settings(ticketPrefix, func(_ string, raw []byte) error {
+		t := &openTicket{ticket: new(protocol.Ticket)}
+		if err := json.Unmarshal(raw, t); err != nil {
+			return err
+		}
+		if err := protocol.Unmarshal(t.Ticket, protocol.MaxTicket, t.ticket); err != nil {
+			return err
+		}
+		if t.ticket.Expires > now {
+			good = append(good, t)
+		}
+		return nil
+	})
+	if err != nil {
+		ts.n.log.Error("read tickets", "err", err)
+	}
+	if len(good) == 0 || ts.n.cfg.Invite == nil {
+		return
+	}
+	if _, err := ts.listen(); err != nil {
+		ts.n.log.Error("open join host again", "err", err)
+		return
+	}
+	for _, t := range good {
+		if err := ts.add(t); err != nil {
+			ts.n.log.Error("keep ticket", "err", err)
+		}
+	}
+}
+
+func (ts *tickets) close() {
+	ts.mu.Lock()
+	host := ts.host
+	ts.host = nil
+	ts.mu.Unlock()
+	if host != nil {
+		ignore(host.Close())
+	}
+}
+
+// find gives the open ticket that a secret belongs to.
+func (ts *tickets) find(secret [32]byte) *openTicket {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	var found *openTicket
+	for _, t := range ts.open {
+		if subtle.ConstantTimeCompare(t.ticket.Secret[:], secret[:]) == 1 && t.ticket.Expires > ts.n.now().UnixMilli() {
+			found = t
+		}
+	}
+	return found
+}
+
+// bind binds a ticket to the first card that uses it.
+func (ts *tickets) bind(t *openTicket, card protocol.StatementID) (bool, error) {
+	ts.mu.Lock()
+	free := t.Card.IsZero()
+	if free {
+		t.Card = card
+	}
+	ok := t.Card == card
+	ts.mu.Unlock()
+	if free {
+		return true, ts.save(t)
+	}
+	return ok, nil
+}
+
+// serve answers one joiner.
+func (ts *tickets) serve(s Stream) {
+	defer func() { ignore(s.Close()) }()
+	stopped := context.AfterFunc(ts.n.ctx, func() { ignore(s.Reset()) })
+	defer stopped()
+	for {
+		ignore(s.SetReadDeadline(time.Now().Add(frameTimeout)))
+		frame, err := replica.ReadFrame(s, protocol.MaxStatement)
+		if err != nil {
+			return
+		}
+		req := new(JoinRequest)
+		if err := protocol.Unmarshal(frame, protocol.MaxStatement, req); err != nil {
+			ts.n.refused.add(ReasonMalformed, 1)
+			return
+		}
+		reply := ts.answer(req)
+		ignore(s.SetWriteDeadline(time.Now().Add(frameTimeout)))
+		if err := writeFrame(s, protocol.Marshal(reply)); err != nil {
+			return
+		}
+		if reply.State != JoinWaiting {
+			return
+		}
+	}
+}
+
+func refuse(why string) *JoinReply { return &JoinReply{State: JoinRefused, Why: why} }
+
+func (ts *tickets) answer(req *JoinRequest) *JoinReply {
+	n := ts.n
+	t := ts.find(req.Secret)
+	if t == nil {
+		n.refused.add(ReasonNotAdmitted, 1)
+		return refuse("the ticket is unknown here or has run out; ask for a new one")
+	}
+	card, err := protocol.ParseStatement(req.Card)
+	if err != nil || card.Kind != protocol.KindCard || card.Mesh != n.mesh || card.Doc().(*protocol.Card).Version != 1 {
+		n.refused.add(ReasonMalformed, 1)
+		return refuse("the card is not a first card of this mesh")
+	}
+	ok, err := ts.bind(t, card.ID())
+	if err != nil {
+		n.log.Error("bind ticket", "err", err)
+		return refuse("the inviter could not write; try again")
+	}
+	if !ok {
+		n.refused.add(ReasonNotAdmitted, 1)
+		return refuse("the ticket has been used with another card")
+	}
+	if err := ts.propose(t, card); err != nil {
+		n.log.Error("propose a joiner", "err", err)
+		return refuse("the inviter cannot propose this card: " + err.Error())
+	}
+	return ts.progress(card, req.Addresses)
+}
+
+// propose proposes the admission of the card's member, once, and approves it
+// where the ticket says so: the proposer's signature is its approval.
+func (ts *tickets) propose(t *openTicket, card *protocol.Statement) error {
+	n := ts.n
+	id := protocol.MemberID(card.ID())
+	r := n.Roster()
+	doc := card.Doc().(*protocol.Card)
+	if m, ok := r.Member(id); ok {
+		if m.State == trust.StateActive {
+			return nil
+		}
+		return errors.New("this member has been removed")
+	}
+	if m, ok := r.ByHandle(doc.Handle); ok && m.State == trust.StateActive {
+		return fmt.Errorf("the handle %s is taken", doc.Handle)
+	}
+	for _, node := range doc.Nodes {
+		if m, ok := r.Author(node.Key); ok {
+			return fmt.Errorf("the card names a node of %s", m.Handle)
+		}
+	}
+	var proposal *trust.Proposal
+	for _, p := range r.Proposals {
+		if p.Kind == protocol.KindAdmission && p.Subject == id && p.State == trust.ProposalOpen {
+			proposal = p
+		}
+	}
+	if proposal == nil {
+		admission, err := protocol.NewStatement(n.mesh, &protocol.Admission{Member: id, Line: r.Line, Card: card.ID(),
+			Why: "invited by " + t.ticket.Handle}, n.now().UnixMilli(), n.cfg.MemberKey)
+		if err != nil {
+			return err
+		}
+		return n.Submit(admission, card)
+	}
+	return nil
+}
+
+func (ts *tickets) progress(card *protocol.Statement, addresses []string) *JoinReply {
+	n := ts.n
+	r := n.Roster()
+	id := protocol.MemberID(card.ID())
+	reply := &JoinReply{State: JoinWaiting}
+	if m, ok := r.Member(id); ok && m.State == trust.StateActive {
+		reply.State = JoinAdmitted
+		for _, s := range n.ledger.statements() {
+			reply.Statements = append(reply.Statements, s.Raw())
+		}
+		reply.Addresses = n.known()
+		if len(addresses) > 0 && len(m.Nodes) > 0 {
+			n.book.hear([]replica.NodeAddresses{{Node: m.Nodes[0], Addresses: limited(addresses, replica.MaxAddresses)}})
+		}
+		return reply
+	}
+	for _, p := range r.Proposals {
+		if p.Kind != protocol.KindAdmission || p.Subject != id {
+			continue
+		}
+		reply.Needs = uint64(p.Needs)
+		reply.Signed = n.handles(p.Signed)
+		reply.Missing = n.handles(r.Signers(p))
+	}
+	return reply
+}
+
+func (n *Node) handles(ids []protocol.MemberID) []string {
+	var out []string
+	for _, id := range ids {
+		if m, ok := n.Roster().Member(id); ok {
+			out = append(out, m.Handle)
+		}
+	}
+	return out
+}
+
+// known gives this node's own addresses and those it knows of the others.
+func (n *Node) known() []replica.NodeAddresses {
+	out := []replica.NodeAddresses{{Node: n.key, Addresses: limited(n.Addresses(), replica.MaxAddresses)}}
+	for _, m := range n.Roster().Active() {
+		for _, k := range m.Nodes {
+			if list := n.book.claimed(k); k != n.key && len(list) > 0 {
+				out = append(out, replica.NodeAddresses{Node: k, Addresses: limited(list, replica.MaxAddresses)})
+			}
+		}
+	}
+	return out
+}
+
+// Join shows a card with a ticket's secret on a stream to the ticket's host, as
+// often as needed, until the member is in. progress is told of every answer.
+func Join(ctx context.Context, s Stream, t *protocol.Ticket, card *protocol.Statement, addresses []string, progress func(*JoinReply)) (*JoinReply, error) {
+	stopped := context.AfterFunc(ctx, func() { ignore(s.Reset()) })
+	defer stopped()
+	req := protocol.Marshal(&JoinRequest{Version: protocol.Version, Secret: t.Secret, Card: card.Raw(), Addresses: addresses})
+	for {
+		if err := writeFrame(s, req); err != nil {
+			return nil, fmt.Errorf("join: %w", errors.Join(ctx.Err(), err))
+		}
+		frame, err := replica.ReadFrame(s, maxJoinFrame)
+		if err != nil {
+			return nil, fmt.Errorf("join: %w", errors.Join(ctx.Err(), err))
+		}
+		reply := new(JoinReply)
+		if err := protocol.Unmarshal(frame, maxJoinFrame, reply); err != nil {
+			return nil, fmt.Errorf("join: %w", err)
+		}
+		progress(reply)
+		switch reply.State {
+		case JoinAdmitted:
+			return reply, nil
+		case JoinRefused:
+			return nil, fmt.Errorf("join refused: %s", strings.ToValidUTF8(reply.Why, "?"))
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(joinPoll):
+		}
+	}
+}
+
+// writeFrame writes a length of four bytes, big endian, and the body.
+func writeFrame(s Stream, body []byte) error {
+	head := []byte{byte(len(body) >> 24), byte(len(body) >> 16), byte(len(body) >> 8), byte(len(body))}
+	_, err := s.Write(append(head, body...))
+	return err
+}

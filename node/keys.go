@@ -1,0 +1,347 @@
+package node
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/tipmesh/tipmesh/protocol"
+	"github.com/tipmesh/tipmesh/protocol/replica"
+	"github.com/tipmesh/tipmesh/protocol/seal"
+	"github.com/tipmesh/tipmesh/store"
+)
+
+// Names of settings that keys keeps.
+const (
+	epochPrefix  = "epoch/"
+	unreadPrefix = "unread/"
+	directPrefix = "direct/" // how far a direct feed has been read
+	maxEpochs    = 16384
+)
+
+// epoch is an epoch this node has, ready to open with.
+type epoch struct {
+	*protocol.Epoch
+	identity *seal.Identity
+}
+
+type tagKey struct {
+	feed protocol.FeedID
+	tag  protocol.Tag
+}
+
+// keys are the epochs this node has been given, and the entries that wait for
+// one it has not.
+type keys struct {
+	mu     sync.Mutex
+	byID   map[protocol.EpochID]*epoch
+	byTag  map[tagKey]*epoch // nil for a tag that no epoch fits
+	unread map[tagKey][]uint64
+	count  int
+}
+
+func loadKeys(s store.Entries, mesh protocol.MeshID) (*keys, error) {
+	k := &keys{byID: map[protocol.EpochID]*epoch{}, byTag: map[tagKey]*epoch{}, unread: map[tagKey][]uint64{}}
+	err := s.Settings(epochPrefix, func(_ string, raw []byte) error {
+		e, err := protocol.ParseEpoch(raw)
+		if err != nil {
+			return err
+		}
+		return k.put(e)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read epochs: %w", err)
+	}
+	err = s.Settings(unreadPrefix, func(name string, tag []byte) error {
+		place, ok := parseUnreadName(name)
+		if !ok || len(tag) != len(protocol.Tag{}) {
+			return fmt.Errorf("setting %q: %w", name, protocol.ErrMalformed)
+		}
+		k.wait(place, protocol.Tag(tag))
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read waiting entries: %w", err)
+	}
+	return k, nil
+}
+
+func unreadName(p store.Place) string { return fmt.Sprintf("%s%s/%016x", unreadPrefix, p.Feed, p.Seq) }
+
+func parseUnreadName(name string) (p store.Place, ok bool) {
+	feed, seq, ok := strings.Cut(strings.TrimPrefix(name, unreadPrefix), "/")
+	if !ok || p.Feed.UnmarshalText([]byte(feed)) != nil {
+		return p, false
+	}
+	raw, err := hex.DecodeString(seq)
+	if err != nil || len(raw) != 8 {
+		return p, false
+	}
+	p.Seq = binary.BigEndian.Uint64(raw)
+	return p, true
+}
+
+// put takes an epoch in; it fails where the identity in it is no identity.
+func (k *keys) put(e *protocol.Epoch) error {
+	id, err := seal.ParseIdentity(e.Identity)
+	if err != nil {
+		return fmt.Errorf("epoch %s: %w", e.ID().Short(), err)
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.byID[e.ID()] != nil {
+		return nil
+	}
+	fresh := &epoch{Epoch: e, identity: id}
+	k.byID[e.ID()] = fresh
+	for t, known := range k.byTag {
+		if known == nil && protocol.TagFor(e.Identity, t.feed) == t.tag {
+			k.byTag[t] = fresh
+		}
+	}
+	return nil
+}
+
+// find gives the epoch that a tag of a feed stands for, or nil.
+func (k *keys) find(feed protocol.FeedID, tag protocol.Tag) *epoch {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	t := tagKey{feed, tag}
+	if e, tried := k.byTag[t]; tried {
+		return e
+	}
+	k.byTag[t] = nil
+	for _, e := range k.byID {
+		if protocol.TagFor(e.Identity, feed) == tag {
+			k.byTag[t] = e
+			break
+		}
+	}
+	return k.byTag[t]
+}
+
+// wait remembers an entry that no epoch fits yet.
+func (k *keys) wait(p store.Place, tag protocol.Tag) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	t := tagKey{p.Feed, tag}
+	k.unread[t] = append(k.unread[t], p.Seq)
+	k.count++
+}
+
+// unreadable is how many entries wait for an epoch.
+func (k *keys) unreadable() int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.count
+}
+
+// ready takes out the waiting entries that an epoch fits by now.
+func (k *keys) ready() (out []store.Place) {
+	k.mu.Lock()
+	waiting := make([]tagKey, 0, len(k.unread))
+	for t := range k.unread {
+		waiting = append(waiting, t)
+	}
+	k.mu.Unlock()
+	for _, t := range waiting {
+		if k.find(t.feed, t.tag) == nil {
+			continue
+		}
+		k.mu.Lock()
+		for _, seq := range k.unread[t] {
+			out = append(out, store.Place{Feed: t.feed, Seq: seq})
+		}
+		k.count -= len(k.unread[t])
+		delete(k.unread, t)
+		k.mu.Unlock()
+	}
+	return out
+}
+
+// ids lists at most so many epochs held.
+func (k *keys) ids(most int) []protocol.EpochID {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	out := make([]protocol.EpochID, 0, len(k.byID))
+	for id := range k.byID {
+		out = append(out, id)
+	}
+	protocol.Sorted(out)
+	return out[:min(len(out), most)]
+}
+
+// all lists the epochs held.
+func (k *keys) all() []*epoch {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	out := make([]*epoch, 0, len(k.byID))
+	for _, e := range k.byID {
+		out = append(out, e)
+	}
+	return out
+}
+
+// keepEpochs checks epochs that were granted, keeps them and opens what waited
+// for them.
+func (n *Node) keepEpochs(list []*protocol.Epoch) {
+	c := &store.Commit{Settings: map[string][]byte{}}
+	for _, e := range list {
+		if err := n.checkEpoch(e); err != nil {
+			n.refused.add(ReasonNotAdmitted, 1)
+			n.log.Warn("epoch refused", "epoch", e.ID().Short(), "err", err)
+			continue
+		}
+		c.Settings[epochPrefix+e.ID().String()] = e.Raw()
+	}
+	if len(c.Settings) == 0 {
+		return
+	}
+	if _, err := n.store.Commit(n.ctx, c); err != nil {
+		n.log.Error("keep epochs", "err", err)
+		return
+	}
+	for _, e := range list {
+		if c.Settings[epochPrefix+e.ID().String()] != nil {
+			if err := n.keys.put(e); err != nil {
+				n.log.Warn("epoch refused", "err", err)
+			}
+		}
+	}
+	n.releaseReadable()
+	n.pulse.beat()
+}
+
+// checkEpoch refuses an epoch that is not of this mesh and audience, whose
+// maker's node is not the maker's, or that is one too many.
+func (n *Node) checkEpoch(e *protocol.Epoch) error {
+	if e.Mesh != n.mesh || e.Audience != protocol.Everyone(n.mesh) {
+		return errors.New("of another mesh or audience")
+	}
+	if m, ok := n.Roster().Author(e.Node); !ok || m.ID != e.Maker {
+		return errors.New("its maker is not the signing node's member")
+	}
+	if _, err := seal.ParseIdentity(e.Identity); err != nil {
+		return err
+	}
+	if len(n.keys.all()) >= maxEpochs {
+		return errors.New("too many epochs")
+	}
+	return nil
+}
+
+// releaseReadable makes an arrival of every entry whose epoch has come.
+func (n *Node) releaseReadable() {
+	places := n.keys.ready()
+	if len(places) == 0 {
+		return
+	}
+	c := &store.Commit{Readable: places, Settings: map[string][]byte{}}
+	for _, p := range places {
+		c.Settings[unreadName(p)] = nil
+	}
+	if _, err := n.store.Commit(n.ctx, c); err != nil {
+		n.log.Error("open entries that waited", "err", err)
+		return
+	}
+	n.pulse.beat()
+}
+
+// readDirect opens a direct entry if it is for this member, and keeps the
+// epochs it grants.
+func (n *Node) readDirect(e store.Entry) {
+	plain, err := seal.OpenDirect(e.Payload, n.cfg.MemberAge...)
+	if errors.Is(err, seal.ErrNotForUs) {
+		return
+	}
+	var epochs []*protocol.Epoch
+	if err == nil {
+		epochs, err = protocol.ParseGrant(plain)
+	}
+	if err != nil {
+		n.refused.add(ReasonMalformed, 1)
+		n.log.Warn("direct entry refused", "node", e.Header.Node.Short(), "seq", e.Header.Seq, "err", err)
+		return
+	}
+	n.keepEpochs(epochs)
+}
+
+// readDirectFeeds reads direct entries that were stored but, because the node
+// stopped in between, perhaps not read.
+func (n *Node) readDirectFeeds() error {
+	for _, f := range n.store.Feeds() {
+		if f.Kind != protocol.EntryDirect || f.Node == n.key {
+			continue
+		}
+		from, name := uint64(1), directPrefix+f.ID.String()
+		if raw, err := n.store.Setting(name); err == nil && len(raw) == 8 {
+			from = binary.BigEndian.Uint64(raw) + 1
+		}
+		if from > f.Head {
+			continue
+		}
+		for seq := from; seq <= f.Head; seq++ {
+			e, err := n.store.Entry(store.Place{Feed: f.ID, Seq: seq})
+			if err != nil {
+				return fmt.Errorf("read direct feed: %w", err)
+			}
+			if e.Payload != nil {
+				n.readDirect(e)
+			}
+		}
+		at := binary.BigEndian.AppendUint64(nil, f.Head)
+		if _, err := n.store.Commit(n.ctx, &store.Commit{Settings: map[string][]byte{name: at}}); err != nil {
+			return fmt.Errorf("read direct feed: %w", err)
+		}
+	}
+	return nil
+}
+
+// unsealEpochs opens what a neighbour handed over.
+func (n *Node) unsealEpochs(sealed []byte) {
+	plain, err := seal.OpenDirect(sealed, n.cfg.MemberAge...)
+	if err != nil {
+		n.refused.add(ReasonMalformed, 1)
+		return
+	}
+	epochs, err := protocol.ParseGrant(plain)
+	if err != nil {
+		n.refused.add(ReasonMalformed, 1)
+		return
+	}
+	n.keepEpochs(epochs)
+}
+
+// handOver answers a neighbour that asks for epochs: with those its member is
+// entitled to and does not have, sealed to that member. An epoch narrowed by a
+// trust list is handed on by its maker alone.
+func (n *Node) handOver(node protocol.Key, have []protocol.EpochID) (*replica.Epochs, error) {
+	m, ok := n.Roster().ByNode(node)
+	if !ok {
+		return nil, ErrNotMember
+	}
+	held := map[protocol.EpochID]bool{}
+	for _, id := range have {
+		held[id] = true
+	}
+	var give []*protocol.Epoch
+	for _, e := range n.keys.all() {
+		if held[e.ID()] || e.Narrow && (e.Maker != n.cfg.Member || !e.Reads(m.ID)) {
+			continue
+		}
+		if give = append(give, e.Epoch); len(give) == protocol.MaxGrantEpochs {
+			break
+		}
+	}
+	if len(give) == 0 {
+		return &replica.Epochs{}, nil
+	}
+	sealed, err := seal.Direct(protocol.NewGrant(give...), []string{m.Card.Recipient})
+	if err != nil {
+		return nil, fmt.Errorf("hand over epochs: %w", err)
+	}
+	return &replica.Epochs{Sealed: sealed}, nil
+}

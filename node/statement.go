@@ -1,0 +1,216 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/tipmesh/tipmesh/protocol"
+	"github.com/tipmesh/tipmesh/protocol/replica"
+	"github.com/tipmesh/tipmesh/protocol/trust"
+	"github.com/tipmesh/tipmesh/store"
+)
+
+// learnRaw checks statements from a neighbour and keeps those that may be kept.
+// It gives how many were new, and whether any was broken.
+func (n *Node) learnRaw(raws [][]byte) (fresh int, broken bool) {
+	var list []*protocol.Statement
+	for _, raw := range raws {
+		s, err := protocol.ParseStatement(raw)
+		switch {
+		case errors.Is(err, protocol.ErrVersion):
+		case err != nil:
+			n.refused.add(ReasonMalformed, 1)
+			broken = true
+		case !n.ledger.has(s.ID()):
+			list = append(list, s)
+		}
+	}
+	if len(list) == 0 {
+		return 0, broken
+	}
+	fresh, err := n.learn(list...)
+	if err != nil {
+		n.log.Error("keep statements", "err", err)
+	}
+	return fresh, broken
+}
+
+// learn keeps the statements that the roster lets a node keep, makes them
+// durable and acts on the roster that follows. Some only become acceptable
+// through others in the list, so it goes round until nothing more is.
+func (n *Node) learn(list ...*protocol.Statement) (kept int, err error) {
+	n.gate.Lock()
+	defer n.gate.Unlock()
+	before := n.Roster()
+	for {
+		var take []*protocol.Statement
+		var rest []*protocol.Statement
+		r := n.Roster()
+		for _, s := range list {
+			switch err := r.Accept(s); {
+			case n.ledger.has(s.ID()):
+			case err == nil:
+				take = append(take, s)
+			case errors.Is(err, trust.ErrUnknownSigner):
+				rest = append(rest, s)
+			default:
+				n.refused.add(ReasonQuota, 1)
+			}
+		}
+		if len(take) == 0 {
+			n.refused.add(ReasonNotAdmitted, len(rest))
+			break
+		}
+		if _, err := n.store.Commit(n.context(), &store.Commit{Statements: take}); err != nil {
+			return kept, fmt.Errorf("store statements: %w", err)
+		}
+		n.ledger.add(take...)
+		kept += len(take)
+		list = rest
+	}
+	if kept > 0 {
+		n.rosterChanged(before)
+	}
+	return kept, nil
+}
+
+// context is the node's own while it runs, for work that must not stop half way
+// because a caller has gone.
+func (n *Node) context() context.Context {
+	if n.ctx == nil {
+		return context.Background()
+	}
+	return n.ctx
+}
+
+// rosterChanged makes a change of the roster bite. The caller holds the gate.
+func (n *Node) rosterChanged(before *trust.Roster) {
+	n.view.stale()
+	if n.ctx == nil {
+		return
+	}
+	n.allowRoster()
+	n.book.look()
+	after := n.Roster()
+	n.spawn(func() {
+		n.post(func(m *replica.Machine, now time.Time) {
+			if before.Digest() != after.Digest() {
+				m.Forgive(now)
+			}
+			m.Compare(now, time.Second)
+		})
+		n.pulse.beat()
+	})
+}
+
+// gossipStatements judges a gossip message of statements. They are checked at
+// once, so that only what is kept is passed on.
+func (n *Node) gossipStatements(raws [][]byte) Verdict {
+	if len(raws) > replica.MaxStatements {
+		return Reject
+	}
+	fresh, broken := n.learnRaw(raws)
+	switch {
+	case broken:
+		return Reject
+	case fresh > 0:
+		return Accept
+	}
+	return Ignore
+}
+
+// publish gossips statements of this node's own making, or just completed.
+func (n *Node) publish(list ...*protocol.Statement) {
+	g := &replica.Gossip{}
+	for _, s := range list {
+		g.Statements = append(g.Statements, s.Raw())
+	}
+	msg := replica.EncodeGossip(g)
+	if msg == nil {
+		return // sync carries what is too large for gossip
+	}
+	if err := n.transport.Publish(msg); err != nil {
+		n.log.Debug("gossip", "err", err)
+	}
+}
+
+// State signs a statement with the member key, keeps it and tells the others.
+// Errors: ErrNoMemberKey, ErrNotMember; others where the roster would not keep
+// it.
+func (n *Node) State(content protocol.Content) (*protocol.Statement, error) {
+	if n.cfg.MemberKey == nil {
+		return nil, ErrNoMemberKey
+	}
+	s, err := protocol.NewStatement(n.mesh, content, n.now().UnixMilli(), n.cfg.MemberKey)
+	if err != nil {
+		return nil, err
+	}
+	return s, n.Submit(s)
+}
+
+// Submit keeps statements that were signed here or elsewhere, tells the others
+// of them, and, where they complete a change that takes a reader away, makes the
+// new epoch at once.
+func (n *Node) Submit(list ...*protocol.Statement) error {
+	for _, s := range list {
+		if err := n.Roster().Accept(s); err != nil && len(list) == 1 {
+			return err
+		}
+	}
+	before := n.Roster()
+	if _, err := n.learn(list...); err != nil {
+		return err
+	}
+	n.publish(list...)
+	if after := n.Roster(); before.Departures() != after.Departures() {
+		n.renewEpoch()
+	}
+	return nil
+}
+
+// reportFork states the proof that another node's feed parted.
+func (n *Node) reportFork(a, b *protocol.Header) {
+	if fork, ok := n.Roster().Fork(a.Node); ok && !fork.Resolved {
+		return
+	}
+	n.log.Error("a feed has forked", "node", a.Node.Short(), "feed", a.Feed.Short(), "seq", a.Seq)
+	s, err := protocol.NewStatement(n.mesh, protocol.NewForkProof(a, b), n.now().UnixMilli(), n.cfg.NodeKey)
+	if err == nil {
+		err = n.Submit(s)
+	}
+	if err != nil {
+		n.log.Error("report a fork", "err", err)
+	}
+}
+
+// Heads gives where the feeds of a member's nodes end as held here: the cuts of
+// a removal.
+func (n *Node) Heads(member protocol.MemberID) []protocol.FeedCut {
+	var out []protocol.FeedCut
+	r := n.Roster()
+	for _, f := range n.store.Feeds() {
+		if m, ok := r.Author(f.Node); ok && m.ID == member && f.Head > 0 {
+			out = append(out, protocol.FeedCut{Feed: f.ID, Seq: f.Head})
+		}
+	}
+	slices.SortFunc(out, func(a, b protocol.FeedCut) int { return a.Feed.Compare(b.Feed) })
+	return out[:min(len(out), protocol.MaxCuts)]
+}
+
+// SetCard changes this member's card: change is given a copy of the present one.
+func (n *Node) SetCard(change func(*protocol.Card) error) (*protocol.Statement, error) {
+	m, ok := n.Roster().Member(n.cfg.Member)
+	if !ok {
+		return nil, ErrNotMember
+	}
+	card := *m.Card
+	if err := change(&card); err != nil {
+		return nil, err
+	}
+	card.Version++
+	card.Member, card.Prev = m.ID, m.CardID
+	return n.State(&card)
+}
