@@ -73,7 +73,9 @@ type Arrival struct {
 type Entries interface {
 	// Commit makes the changes durable (synced to disk) before it returns, or
 	// none of them. Commits that run at the same time share one sync. It gives
-	// the number of the last arrival.
+	// the number of the last arrival. It fails with ErrOrder, ErrConflict, or
+	// ErrNotFound where Readable names a payload that is not held. store/badger
+	// writes commits beyond one transaction's size in parts: see there.
 	Commit(ctx context.Context, c *Commit) (lastArrival uint64, err error)
 
 	// Statements calls fn for every statement held, in no particular order.
@@ -156,7 +158,8 @@ type IndexBatch struct {
 
 // Index answers look-ups. It is not synced: after a power loss it may lag, its
 // checkpoint says so, and the caller feeds it again from there. Feeding an
-// arrival twice changes nothing.
+// arrival twice changes nothing. Two contents of one version are two versions;
+// of these the later arrival counts as the newer.
 type Index interface {
 	// Put adds a batch and moves the checkpoint.
 	Put(b *IndexBatch) error

@@ -39,10 +39,12 @@ func (x *Index) ByValue(v store.Value) (found []store.Object, err error) {
 		if len(hits) == 0 {
 			return nil
 		}
-		it := keys(txn, []byte{indexObject})
-		defer it.Close()
 		for _, h := range hits {
+			// An iterator of its own looks only into tables that may hold the
+			// object; one for all objects would seek in every table.
+			it := keys(txn, h.objectPrefix())
 			o, key, err := newest(it, h.objectPrefix())
+			it.Close()
 			if err != nil {
 				return err
 			}

@@ -55,6 +55,7 @@ func indexOptions(dir string, cfg Config, log kv.Logger) kv.Options {
 	o := baseOptions(dir, cfg, log)
 	o.SyncWrites = false
 	o.ValueThreshold = 64 << 10 // every row stays in the tree
+	o.BlockCacheSize = 16 << 20 // look-ups are by hash, all over the tree
 	o.ValueLogFileSize = 1 << 20
 	return o
 }
