@@ -20,7 +20,7 @@ func hashNamed(name string) Hash { return HashOf([]byte("tipmesh test value " + 
 const at = 1795341600000
 
 // sampleIdentity is a fixed hybrid age identity, not in use anywhere.
-const sampleIdentity = "AGE-SECRET-KEY-PQ-1XZHU0TVWHV8YDSYVLQ07M6GX9LSP3LY29JS4RLKZJXCGG3P7UJ2SFJ2YJA"
+const sampleIdentity = "AGE-SECRET-KEY-PQ-126M589WQTFKZPFS6RXYETYM7HKWRFWKG3XQFCZYY8DQ43S2RJRDQ62DH99"
 
 func sampleCharter() *Charter {
 	return &Charter{
