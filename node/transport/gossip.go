@@ -49,7 +49,7 @@ func (t *Transport) startGossip(ctx context.Context) error {
 		pubsub.WithMessageIdFn(messageID),
 		pubsub.WithPeerFilter(func(p peer.ID, topic string) bool { return topic == name && t.gate.allows(p) }),
 		pubsub.WithSubscriptionFilter(pubsub.NewAllowlistSubscriptionFilter(name)),
-		pubsub.WithPeerOutboundQueueSize(gossipQueue), pubsub.WithValidateQueueSize(gossipQueue),
+		pubsub.WithPeerOutboundQueueSize(gossipQueue), pubsub.WithValidateQueueSize(gossipQueue), pubsub.WithValidateWorkers(1),
 		pubsub.WithMaxMessageSize(MaxMessage+1024),
 		pubsub.WithFloodPublish(true), pubsub.WithPeerExchange(false),
 		pubsub.WithGossipSubParams(gossipParams()),
@@ -59,8 +59,9 @@ func (t *Transport) startGossip(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("start gossip: %w", err)
 	}
-	// Inline: the workers call the validator one message after another, so
-	// that order is kept and no throttle drops anything.
+	// Inline and with one worker, messages are judged one after another in the
+	// order they came in, and no throttle drops any: each message out of order
+	// would look like a gap to be pulled.
 	if err := ps.RegisterTopicValidator(name, t.validate, pubsub.WithValidatorInline(true)); err != nil {
 		return fmt.Errorf("register gossip validator: %w", err)
 	}
@@ -137,14 +138,21 @@ func (t *Transport) Publish(msg []byte) error {
 }
 
 // GossipNeighbours is how many nodes have joined the gossip with us so far.
-func (t *Transport) GossipNeighbours() int {
+func (t *Transport) GossipNeighbours() int { return len(t.gossiping()) }
+
+// gossiping gives the peers that take part in the topic.
+func (t *Transport) gossiping() map[peer.ID]bool {
 	t.mu.Lock()
 	topic := t.topic
 	t.mu.Unlock()
 	if topic == nil || t.ctx.Err() != nil {
-		return 0
+		return nil
 	}
-	return len(topic.ListPeers())
+	peers := map[peer.ID]bool{}
+	for _, p := range topic.ListPeers() {
+		peers[p] = true
+	}
+	return peers
 }
 
 // quiet passes on only what libp2p thinks is worth a warning.

@@ -53,6 +53,7 @@ func TestVerdicts(t *testing.T) {
 			t.Fatalf("%q was passed on", got)
 		}
 	}
+	eventually(t, "the judgement", func() bool { return b.Stats().Ignored+b.Stats().Rejected == 2 })
 	if b.Stats().Rejected != 1 || b.Rejections()[a.key] != 1 {
 		t.Errorf("rejections: %+v, %v", b.Stats(), b.Rejections())
 	}

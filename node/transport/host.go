@@ -1,11 +1,13 @@
 package transport
 
 import (
+	"cmp"
 	"log/slog"
 	"math"
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/libp2p/go-libp2p"
@@ -135,6 +137,7 @@ func newHost(key crypto.PrivKey, g connmgr.ConnectionGater, b bounds, packets Li
 		// Static reachability keeps AutoNAT's prober from starting.
 		libp2p.ForceReachabilityPublic(), libp2p.DisableIdentifyAddressDiscovery(),
 		libp2p.AddrsFactory(reachable), libp2p.WithDialTimeout(dialTimeout),
+		libp2p.DialRanker(inTurn),
 		// Whether UDP works is for each dial to find out, not for a statistic.
 		libp2p.UDPBlackHoleSuccessCounter(nil), libp2p.IPv6BlackHoleSuccessCounter(nil),
 		libp2p.ResourceManager(resources), libp2p.ConnectionManager(manager),
@@ -151,6 +154,37 @@ func newHost(key crypto.PrivKey, g connmgr.ConnectionGater, b bounds, packets Li
 	}
 	opts = append(opts, libp2p.Security(tls.ID, tls.New), libp2p.Security(noise.ID, noise.New), libp2p.DefaultMuxers)
 	return libp2p.New(opts...)
+}
+
+// Between the attempts of one dial, and before its first by TCP.
+const (
+	dialStep  = 250 * time.Millisecond
+	dialByTCP = time.Second
+)
+
+// inTurn has one dial try QUIC at every address and then TCP, each a little
+// later than the one before. A node that accepts two connections of one dial
+// sees one close at once; gossipsub may then forget for good what the other
+// side subscribed to.
+func inTurn(addrs []ma.Multiaddr) []network.AddrDelay {
+	out := make([]network.AddrDelay, 0, len(addrs))
+	var quics, tcps time.Duration
+	for _, a := range addrs {
+		if _, err := a.ValueForProtocol(ma.P_TCP); err == nil {
+			out = append(out, network.AddrDelay{Addr: a, Delay: dialByTCP + tcps})
+			tcps += dialStep
+			continue
+		}
+		out = append(out, network.AddrDelay{Addr: a, Delay: quics})
+		quics += dialStep
+	}
+	if quics == 0 {
+		for i := range out {
+			out[i].Delay -= dialByTCP
+		}
+	}
+	slices.SortStableFunc(out, func(a, b network.AddrDelay) int { return cmp.Compare(a.Delay, b.Delay) })
+	return out
 }
 
 // fixedSource names the source address of a simulated endpoint; there is no

@@ -22,7 +22,8 @@ type links struct {
 	patience time.Duration // before a peer without our protocol is closed
 	allows   func(peer.ID) bool
 	up, down func(peer.ID)
-	mute     func(peer.ID) // tells of a peer that patience ran out for
+	mute     func(peer.ID)           // tells of a peer that patience ran out for
+	gossip   func() map[peer.ID]bool // the peers that gossip with us
 
 	mu    sync.Mutex
 	peers map[peer.ID]*link
@@ -39,6 +40,9 @@ type link struct {
 	isUp   bool
 	upGen  uint64 // the generation that Up was said of
 	closed bool   // the watchdog has closed this generation
+
+	silent int // looks in a row at which an up node was not in the gossip
+	excuse int // how many looks it is given: doubled each time
 }
 
 func newLinks(h host.Host, allows func(peer.ID) bool, patience time.Duration) *links {
@@ -138,7 +142,10 @@ func (l *links) judge(p peer.ID) (v verdict) {
 		k.isUp, v.down = false, true
 	}
 	if len(k.conns) == 0 {
-		delete(l.peers, p)
+		// What was learnt of a node that does not gossip outlives its redial.
+		if k.excuse == 0 {
+			delete(l.peers, p)
+		}
 		return v
 	}
 	speaks := slices.Contains(values(k.conns), true)
@@ -161,12 +168,54 @@ func values(m map[network.Conn]bool) []bool {
 	return out
 }
 
+// firstExcuse is how many times patience an up node may be missing from the
+// gossip before it is redialled; maxExcuse where doubling ends.
+const (
+	firstExcuse = 2
+	maxExcuse   = 256
+)
+
+// listen looks for nodes that are up but not in the gossip: gossipsub forgets
+// a neighbour's subscription when a duplicate connection closes, and hears of
+// it again only on a new connection.
+func (l *links) listen() (deaf []peer.ID) {
+	heard := l.gossip()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for p, k := range l.peers {
+		switch {
+		case !k.isUp:
+			k.silent = 0
+			if len(k.conns) == 0 && !l.allows(p) {
+				delete(l.peers, p)
+			}
+		case heard[p]:
+			k.silent, k.excuse = 0, 0
+		default:
+			k.excuse = max(k.excuse, firstExcuse)
+			if k.silent++; k.silent >= k.excuse {
+				k.silent, k.excuse = 0, min(2*k.excuse, maxExcuse)
+				deaf = append(deaf, p)
+			}
+		}
+	}
+	return deaf
+}
+
 // run looks at marked peers until ctx ends.
 func (l *links) run(ctx context.Context) {
+	tick := time.NewTicker(l.patience)
+	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-tick.C:
+			for _, p := range l.listen() {
+				l.mute(p)
+				l.host.Network().ClosePeer(p)
+			}
+			continue
 		case <-l.wake:
 		}
 		l.mu.Lock()

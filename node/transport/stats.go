@@ -22,7 +22,7 @@ type Stats struct {
 	Overrun    uint64 // incoming messages dropped because a queue was full
 	Unsent     uint64 // outgoing messages dropped because a neighbour is slow
 	Strangers  uint64 // connections refused: not an allowed node
-	Mute       uint64 // connections closed because tipmesh was not spoken
+	Mute       uint64 // nodes closed because they did not speak tipmesh, or did not gossip
 	Streams    uint64 // sync streams refused: too many at a time
 }
 

@@ -117,6 +117,7 @@ func New(cfg Config) (*Transport, error) {
 	t.links = newLinks(h, g.allows, cfg.Patience)
 	t.links.up = func(p peer.ID) { t.call(p, "node is up", t.handler.Up) }
 	t.links.down = func(p peer.ID) { t.call(p, "node is down", t.handler.Down) }
+	t.links.gossip = t.gossiping
 	t.links.mute = func(p peer.ID) {
 		t.counts.mute.Add(1)
 		t.log.Debug("close node that does not speak tipmesh", "peer", p.String())

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"sync"
 	"testing"
 	"time"
 
@@ -26,6 +27,34 @@ type recorder struct {
 	froms      chan protocol.Key
 	verdict    func([]byte) node.Verdict
 	onServe    func(protocol.Key, node.Stream)
+
+	mu     sync.Mutex
+	state  map[protocol.Key]bool
+	broken bool
+}
+
+// turn notes an up without a down before it, or a down without an up.
+func (r *recorder) turn(k protocol.Key, up bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.state == nil {
+		r.state = map[protocol.Key]bool{}
+	}
+	if r.state[k] == up {
+		r.broken = true
+	}
+	r.state[k] = up
+}
+
+// isDown tells whether all nodes are down, and whether order was kept so far.
+func (r *recorder) isDown() (down, ordered bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	down = true
+	for _, up := range r.state {
+		down = down && !up
+	}
+	return down, !r.broken
 }
 
 func newRecorder() *recorder {
@@ -36,8 +65,8 @@ func newRecorder() *recorder {
 	}
 }
 
-func (r *recorder) Up(k protocol.Key)                   { r.ups <- k }
-func (r *recorder) Down(k protocol.Key)                 { r.downs <- k }
+func (r *recorder) Up(k protocol.Key)                   { r.turn(k, true); r.ups <- k }
+func (r *recorder) Down(k protocol.Key)                 { r.turn(k, false); r.downs <- k }
 func (r *recorder) Serve(k protocol.Key, s node.Stream) { r.onServe(k, s) }
 func (r *recorder) Gossip(from protocol.Key, msg []byte) node.Verdict {
 	r.msgs <- bytes.Clone(msg)
