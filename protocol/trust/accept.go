@@ -188,8 +188,8 @@ func (f *fold) acceptProof(doc *protocol.ForkProof) error {
 	return nil
 }
 
-// acceptProposal takes proposals of active members and of governors, whose own
-// signature may be all a proposal needs, and any that a governor approved.
+// acceptProposal takes proposals of active members and of governors, and any that
+// a governor approved.
 func (f *fold) acceptProposal(r *Roster, s *protocol.Statement) error {
 	if slices.ContainsFunc(f.approvals[s.ID()], func(a *protocol.Statement) bool { return f.governs(a.Signer) }) {
 		return nil

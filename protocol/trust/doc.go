@@ -29,8 +29,9 @@
 // until a pin names one, or one of its descendants. A pinned change shuts out its
 // rivals even before its approvals are known.
 //
-// The signature under a proposal is its signer's approval. An approval counts
-// for one seat, whatever became of the governor since: removing a governor must
+// Only an Approval approves: the signature under a proposal does not, so that an
+// inviter can propose what it leaves to others to decide. An approval counts for
+// one seat, whatever became of the governor since: removing a governor must
 // not undo what it approved, so only a change of governors takes its vote. An
 // approval by an earlier key of its chain counts too, for the same reason; a
 // change of governors that names a card of a governor in Accepts ends the keys

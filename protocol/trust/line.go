@@ -128,7 +128,6 @@ func (f *fold) signed(e *element, s *protocol.Statement, about protocol.MemberID
 			seats = append(seats, i)
 		}
 	}
-	add(s.Signer)
 	for _, a := range f.approvals[s.ID()] {
 		add(a.Signer)
 	}

@@ -29,7 +29,7 @@ type Proposal struct {
 	Threshold int                 // the new threshold of a change of governors
 	By        protocol.MemberID   // zero if the signer was never admitted
 	Why       string
-	Signed    []protocol.MemberID // governors who approved, the signer included if it is one; ascending
+	Signed    []protocol.MemberID // governors who approved, ascending
 	Needs     int                 // how many must; 0 for a cut by the member itself
 	SignedNew []protocol.MemberID // of the new list
 	NeedsNew  int

@@ -120,7 +120,7 @@ func (s *story) rotate(name string, after protocol.StatementID, version uint64) 
 	return s.update(name, func(c *protocol.Card) { c.NextKey = protocol.Hash{} })
 }
 
-// admit proposes an admission by the first name and approves it by the others.
+// admit proposes an admission by the first name and approves it by all.
 func (s *story) admit(name string, by ...string) *protocol.Statement {
 	return s.propose(&protocol.Admission{Member: s.org[name].id, Line: s.line}, by...)
 }
@@ -148,7 +148,7 @@ func (s *story) change(k uint64, list []string, accepts []*protocol.Statement, b
 
 func (s *story) propose(c protocol.Content, by ...string) *protocol.Statement {
 	st := s.say(c, s.org[by[0]].key)
-	for _, n := range by[1:] {
+	for _, n := range by {
 		s.approve(st, n)
 	}
 	return st
