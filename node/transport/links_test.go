@@ -159,3 +159,31 @@ func TestCloseLeavesNothing(t *testing.T) {
 		return runtime.NumGoroutine() <= before
 	})
 }
+
+// TestDeafNode has a node that syncs but does not gossip: it is redialled,
+// ever more rarely.
+func TestDeafNode(t *testing.T) {
+	a := startNode(t, func(c *Config) { c.Patience = 50 * time.Millisecond })
+	h := plainHost(t)
+	h.SetStreamHandler(SyncProtocol, func(s network.Stream) { s.Close() })
+	key, _ := keyOf(h.ID())
+	a.Allow([]protocol.Key{key})
+	forms, _ := multiaddrs(a.Bound()[0])
+	h.Peerstore().AddAddrs(a.host.ID(), forms, peerstore.PermanentAddrTTL)
+	ctx, cancel := context.WithTimeout(context.Background(), wait)
+	defer cancel()
+	for i := range 2 {
+		eventually(t, "a connection", func() bool {
+			return h.Connect(ctx, peer.AddrInfo{ID: a.host.ID()}) == nil && len(a.ups) > 0
+		})
+		begin := time.Now()
+		next(t, "up", a.ups)
+		next(t, "down", a.downs)
+		if i == 1 && time.Since(begin) < 3*50*time.Millisecond {
+			t.Errorf("redialled again after %v", time.Since(begin))
+		}
+	}
+	if n := a.Stats().Mute; n < 2 {
+		t.Errorf("closed %d times", n)
+	}
+}
