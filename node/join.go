@@ -271,7 +271,7 @@ func (ts *tickets) answer(req *JoinRequest) *JoinReply {
 }
 
 // propose proposes the admission of the card's member, once, and approves it
-// where the ticket says so: the proposer's signature is its approval.
+// where the ticket says so.
 func (ts *tickets) propose(t *openTicket, card *protocol.Statement) error {
 	n := ts.n
 	id := protocol.MemberID(card.ID())
@@ -297,15 +297,24 @@ func (ts *tickets) propose(t *openTicket, card *protocol.Statement) error {
 			proposal = p
 		}
 	}
-	if proposal == nil {
-		admission, err := protocol.NewStatement(n.mesh, &protocol.Admission{Member: id, Line: r.Line, Card: card.ID(),
-			Why: "invited by " + t.ticket.Handle}, n.now().UnixMilli(), n.cfg.MemberKey)
+	if proposal != nil {
+		return nil
+	}
+	at := n.now().UnixMilli()
+	admission, err := protocol.NewStatement(n.mesh, &protocol.Admission{Member: id, Line: r.Line, Card: card.ID(),
+		Why: "invited by " + t.ticket.Handle}, at, n.cfg.MemberKey)
+	if err != nil {
+		return err
+	}
+	list := []*protocol.Statement{admission, card}
+	if me, ok := r.Member(n.cfg.Member); ok && t.Admit && me.Governor {
+		approval, err := protocol.NewStatement(n.mesh, &protocol.Approval{Subject: admission.ID()}, at, n.cfg.MemberKey)
 		if err != nil {
 			return err
 		}
-		return n.Submit(admission, card)
+		list = append(list, approval)
 	}
-	return nil
+	return n.Submit(list...)
 }
 
 func (ts *tickets) progress(card *protocol.Statement, addresses []string) *JoinReply {

@@ -176,12 +176,13 @@ func TestDeafNode(t *testing.T) {
 		eventually(t, "a connection", func() bool {
 			return h.Connect(ctx, peer.AddrInfo{ID: a.host.ID()}) == nil && len(a.ups) > 0
 		})
-		begin := time.Now()
 		next(t, "up", a.ups)
 		next(t, "down", a.downs)
-		if i == 1 && time.Since(begin) < 3*50*time.Millisecond {
-			t.Errorf("redialled again after %v", time.Since(begin))
+		a.links.mu.Lock()
+		if got := a.links.peers[h.ID()].excuse; got != firstExcuse<<(i+1) {
+			t.Errorf("excused for %d looks", got)
 		}
+		a.links.mu.Unlock()
 	}
 	if n := a.Stats().Mute; n < 2 {
 		t.Errorf("closed %d times", n)

@@ -1,0 +1,261 @@
+// Package nodetest runs whole meshes in a test: real nodes with a memory store
+// over a simulated network, in virtual time, and checks what they hold against
+// the invariants.
+//
+// Use it inside a testing/synctest bubble.
+package nodetest
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"log/slog"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/tipmesh/tipmesh/internal/stix"
+	"github.com/tipmesh/tipmesh/node"
+	"github.com/tipmesh/tipmesh/node/transport"
+	"github.com/tipmesh/tipmesh/node/transport/transporttest"
+	"github.com/tipmesh/tipmesh/protocol"
+	"github.com/tipmesh/tipmesh/protocol/replica"
+	"github.com/tipmesh/tipmesh/protocol/seal"
+	"github.com/tipmesh/tipmesh/store"
+	"github.com/tipmesh/tipmesh/store/memory"
+)
+
+// Options describe a mesh.
+type Options struct {
+	Nodes   int
+	Seed    uint64
+	Network transporttest.Options
+	Log     io.Writer // of every node, at debug level; nil: none
+}
+
+// Mesh is a mesh of members with one node each. Member 0 founds it and is its
+// only governor.
+type Mesh struct {
+	T       testing.TB
+	Net     *transporttest.Network
+	ID      protocol.MeshID
+	Members []*Member
+	opt     Options
+	line    protocol.StatementID
+	all     []*protocol.Statement
+	acked   []Acked
+}
+
+// Member is one organisation and its node.
+type Member struct {
+	Index   int
+	ID      protocol.MemberID
+	Handle  string
+	Store   *memory.Store
+	Node    *node.Node // nil while stopped
+	Author  stix.Author
+	nodeKey ed25519.PrivateKey
+	key     ed25519.PrivateKey
+	age     *seal.Identity
+	card    *protocol.Statement
+	stop    context.CancelFunc
+	done    chan error
+}
+
+// Acked is a share that a node acknowledged.
+type Acked struct {
+	By     int
+	Places []store.Place
+	Values []store.Value
+}
+
+func seeded(seed uint64, what string, i int) ed25519.PrivateKey {
+	b := binary.BigEndian.AppendUint64([]byte(what), seed)
+	sum := sha256.Sum256(binary.BigEndian.AppendUint64(b, uint64(i)))
+	return ed25519.NewKeyFromSeed(sum[:])
+}
+
+// New founds a mesh whose members are all admitted, and starts no node yet.
+func New(t testing.TB, o Options) *Mesh {
+	t.Helper()
+	o.Network.Seed = o.Seed
+	m := &Mesh{T: t, Net: transporttest.NewNetwork(o.Network), opt: o}
+	for i := range o.Nodes {
+		p := &Member{Index: i, Handle: fmt.Sprintf("m%d", i), Store: memory.New(),
+			nodeKey: seeded(o.Seed, "node", i), key: seeded(o.Seed, "member", i)}
+		id, err := seal.NewIdentity()
+		m.must(err)
+		p.age = id
+		m.Members = append(m.Members, p)
+	}
+	founder := m.Members[0]
+	charter := m.sign(0, protocol.MeshID{}, &protocol.Charter{Name: "test", Threshold: 1,
+		Governors: []protocol.Key{protocol.KeyOf(founder.key)}, Rules: protocol.Rules{TLP: "green"}})
+	m.ID, m.line = protocol.MeshID(charter.ID()), charter.ID()
+	for i := range m.Members {
+		m.introduce(i)
+		if i > 0 {
+			m.Admit(i)
+		}
+	}
+	t.Cleanup(m.Net.Close)
+	return m
+}
+
+func (m *Mesh) must(err error) {
+	m.T.Helper()
+	if err != nil {
+		m.T.Fatal(err)
+	}
+}
+
+// sign signs a statement by a member and adds it to those every node starts with.
+func (m *Mesh) sign(by int, mesh protocol.MeshID, c protocol.Content) *protocol.Statement {
+	m.T.Helper()
+	s, err := protocol.NewStatement(mesh, c, time.Now().UnixMilli(), m.Members[by].key)
+	m.must(err)
+	m.all = append(m.all, s)
+	return s
+}
+
+// introduce makes the member's first card.
+func (m *Mesh) introduce(i int) {
+	p := m.Members[i]
+	identity := fmt.Sprintf("identity--%08d-0000-4000-8000-%012d", i, m.opt.Seed%1e12)
+	p.card = m.sign(i, m.ID, &protocol.Card{Version: 1, Handle: p.Handle, Name: "Member " + p.Handle, Contact: "c@" + p.Handle,
+		Identity: identity, Recipient: p.age.Recipient(), Nodes: []protocol.CardNode{{Key: protocol.KeyOf(p.nodeKey)}}})
+	p.ID = protocol.MemberID(p.card.ID())
+	p.Author = stix.Author{ID: identity, Name: p.Handle, Created: time.Now()}
+}
+
+// Admit has the founder admit a member, before nodes run.
+func (m *Mesh) Admit(i int) {
+	admission := m.sign(0, m.ID, &protocol.Admission{Member: m.Members[i].ID, Line: m.line})
+	m.sign(0, m.ID, &protocol.Approval{Subject: admission.ID()})
+}
+
+// Start starts a member's node on what its store holds.
+func (m *Mesh) Start(i int) {
+	m.T.Helper()
+	p := m.Members[i]
+	_, err := p.Store.Commit(context.Background(), &store.Commit{Statements: m.all})
+	m.must(err)
+	log := slog.New(slog.DiscardHandler)
+	if m.opt.Log != nil {
+		log = slog.New(slog.NewTextHandler(m.opt.Log, &slog.HandlerOptions{Level: slog.LevelDebug})).With("at", p.Handle)
+	}
+	tr, err := transport.New(transport.Config{Key: p.nodeKey, Mesh: m.ID, Listen: []string{m.Net.Address(i)}, Packets: m.Net.Packets, Log: log})
+	m.must(err)
+	p.Node, err = node.New(node.Config{Mesh: m.ID, Member: p.ID, NodeKey: p.nodeKey, MemberKey: p.key, MemberAge: []*seal.Identity{p.age},
+		Store: p.Store, Transport: tr, Log: log, Sync: replica.Config{Seed: m.opt.Seed + uint64(i)}})
+	m.must(err)
+	var others []replica.NodeAddresses
+	for j, q := range m.Members {
+		if j != i {
+			others = append(others, replica.NodeAddresses{Node: protocol.KeyOf(q.nodeKey), Addresses: []string{m.Net.Address(j)}})
+		}
+	}
+	p.Node.Introduce(others)
+	ctx, cancel := context.WithCancel(context.Background())
+	p.stop, p.done = cancel, make(chan error, 1)
+	started := make(chan struct{})
+	go func() { p.done <- p.Node.Run(ctx, func() { close(started) }) }()
+	<-started
+	synctest.Wait()
+}
+
+// StartAll starts every node.
+func (m *Mesh) StartAll() {
+	m.T.Helper()
+	for i := range m.Members {
+		m.Start(i)
+	}
+}
+
+// Stop stops a node cleanly; its store stays.
+func (m *Mesh) Stop(i int) {
+	m.T.Helper()
+	p := m.Members[i]
+	if p.Node == nil {
+		return
+	}
+	p.stop()
+	m.must(<-p.done)
+	p.Node = nil
+}
+
+// Crash stops a node as a kill would: what its store had made durable before
+// stays, whatever it does while it goes down is lost.
+func (m *Mesh) Crash(i int) {
+	m.T.Helper()
+	left := m.Members[i].Store.Clone()
+	m.Stop(i)
+	m.Members[i].Store = left
+}
+
+// StopAll stops every node.
+func (m *Mesh) StopAll() {
+	for i := range m.Members {
+		m.Stop(i)
+	}
+}
+
+// Share shares one bundle of indicators of domains with everyone, and remembers
+// it as acknowledged.
+func (m *Mesh) Share(i int, names ...string) error {
+	p := m.Members[i]
+	h := stix.Handling{TLP: stix.TLPGreen, Action: stix.ActionDetect}
+	objs := []stix.Object{p.Author.Identity(), stix.TLPGreen.Marking()}
+	var values []store.Value
+	for _, n := range names {
+		objs = append(objs, stix.NewIndicator(p.Author, "domain", n, h, time.Now()))
+		values = append(values, store.Value{Type: "domain", Text: n})
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	defer cancel()
+	places, err := p.Node.Write(ctx, [][]byte{stix.AppendBundle(nil, "", objs)}, "green")
+	if err == nil {
+		m.acked = append(m.acked, Acked{By: i, Places: places, Values: values})
+	}
+	return err
+}
+
+// Remove has the founder's node remove a member.
+func (m *Mesh) Remove(i int) {
+	m.T.Helper()
+	f := m.Members[0].Node
+	member, ok := f.Roster().Member(m.Members[i].ID)
+	if !ok {
+		m.T.Fatalf("member %d is unknown", i)
+	}
+	removal, err := f.State(&protocol.Removal{Member: member.ID, Admission: member.Admission, Line: f.Roster().Line, Why: "test", Cuts: f.Heads(member.ID)})
+	m.must(err)
+	_, err = f.State(&protocol.Approval{Subject: removal.ID()})
+	m.must(err)
+}
+
+// Settle waits, in virtual time, until the given nodes are in step with their
+// neighbours, or fails.
+func (m *Mesh) Settle(within time.Duration, nodes ...int) {
+	m.T.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), within)
+	defer cancel()
+	for _, i := range nodes {
+		if err := m.Members[i].Node.WaitInStep(ctx); err != nil {
+			m.T.Errorf("node %d is not in step after %v: %v", i, within, err)
+		}
+	}
+}
+
+// All are the indexes of the running nodes.
+func (m *Mesh) All() (out []int) {
+	for i, p := range m.Members {
+		if p.Node != nil {
+			out = append(out, i)
+		}
+	}
+	return out
+}

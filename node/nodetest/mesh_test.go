@@ -1,0 +1,115 @@
+package nodetest_test
+
+import (
+	"fmt"
+	"runtime"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/tipmesh/tipmesh/node/nodetest"
+)
+
+// simulate runs f in a bubble with one processor, as simulated networks want.
+func simulate(t *testing.T, o nodetest.Options, f func(t *testing.T, m *nodetest.Mesh)) {
+	t.Helper()
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	synctest.Test(t, func(t *testing.T) {
+		m := nodetest.New(t, o)
+		defer m.StopAll()
+		f(t, m)
+	})
+}
+
+func TestShareReachesEveryone(t *testing.T) {
+	simulate(t, nodetest.Options{Nodes: 4, Seed: 1}, func(t *testing.T, m *nodetest.Mesh) {
+		m.StartAll()
+		time.Sleep(5 * time.Second)
+		for i := range 4 {
+			if err := m.Share(i, fmt.Sprintf("shared-by-%d.com", i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		m.Settle(time.Minute, m.All()...)
+		m.Check(m.All()...)
+	})
+}
+
+func TestStoppedNodeCatchesUp(t *testing.T) {
+	simulate(t, nodetest.Options{Nodes: 4, Seed: 2}, func(t *testing.T, m *nodetest.Mesh) {
+		m.StartAll()
+		time.Sleep(5 * time.Second)
+		m.Stop(3)
+		for i := range 30 {
+			if err := m.Share(i%3, fmt.Sprintf("while-away-%d.com", i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		m.Start(3)
+		m.Settle(2*time.Minute, m.All()...)
+		m.Check(m.All()...)
+	})
+}
+
+func TestRemovedMemberReadsNothingNew(t *testing.T) {
+	simulate(t, nodetest.Options{Nodes: 4, Seed: 3}, func(t *testing.T, m *nodetest.Mesh) {
+		m.StartAll()
+		time.Sleep(5 * time.Second)
+		if err := m.Share(1, "before.com"); err != nil {
+			t.Fatal(err)
+		}
+		m.Settle(time.Minute, m.All()...)
+		m.Remove(3)
+		time.Sleep(5 * time.Second)
+		if err := m.Share(1, "after.com"); err != nil {
+			t.Fatal(err)
+		}
+		m.Settle(time.Minute, 0, 1, 2)
+		m.Check(0, 1, 2)
+		if !m.Reads(3, 1, "before.com") {
+			t.Error("the removed member has lost what it had")
+		}
+		if m.Reads(3, 1, "after.com") {
+			t.Error("the removed member reads what came after")
+		}
+		for _, p := range m.Members[3].Node.Status(time.Time{}).Peers {
+			if p.Up {
+				t.Errorf("the removed member is still connected to %s", p.Handle)
+			}
+		}
+	})
+}
+
+func TestBurstArrivesThoughGossipDrops(t *testing.T) {
+	simulate(t, nodetest.Options{Nodes: 4, Seed: 4}, func(t *testing.T, m *nodetest.Mesh) {
+		m.StartAll()
+		time.Sleep(5 * time.Second)
+		m.Net.Lose(0.05)
+		for i := range 2000 {
+			if err := m.Share(i%4, fmt.Sprintf("burst-%d.com", i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		m.Net.Lose(0)
+		m.Settle(10*time.Minute, m.All()...)
+		m.Check(m.All()...)
+	})
+}
+
+func TestPartitionHeals(t *testing.T) {
+	simulate(t, nodetest.Options{Nodes: 5, Seed: 5}, func(t *testing.T, m *nodetest.Mesh) {
+		m.StartAll()
+		time.Sleep(5 * time.Second)
+		m.Net.Partition([]int{0, 1})
+		time.Sleep(time.Minute)
+		for i := range 20 {
+			if err := m.Share(i%5, fmt.Sprintf("parted-%d.com", i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		m.Net.Heal()
+		time.Sleep(2 * time.Minute)
+		m.Settle(5*time.Minute, m.All()...)
+		m.Check(m.All()...)
+	})
+}
