@@ -79,7 +79,7 @@ func sampleContents() []struct {
 		{"card, first", sampleCard()},
 		{"card, later", sampleCard2()},
 		{"admission", &Admission{Member: member, Line: line}},
-		{"admission, again", &Admission{Member: member, Line: line, Removed: []StatementID{{1}, {2}}, Why: "They are back."}},
+		{"admission, again", &Admission{Member: member, Line: line, Removed: []StatementID{{1}, {2}}, Why: "They are back.", Card: StatementID(hashNamed("card 3"))}},
 		{"removal", &Removal{Member: member, Admission: StatementID(hashNamed("admission")), Line: line, Why: "Left.", Cuts: cuts}},
 		{"cut", &Cut{Member: member, Line: line, Node: KeyOf(keyNamed("alpha node")), Cuts: cuts}},
 		{"approval", &Approval{Subject: StatementID(hashNamed("subject"))}},
