@@ -1,8 +1,6 @@
 // Package nodetest runs whole meshes in a test: real nodes with a memory store
 // over a simulated network, in virtual time, and checks what they hold against
 // the invariants.
-//
-// Use it inside a testing/synctest bubble.
 package nodetest
 
 import (
@@ -13,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -70,6 +69,30 @@ type Acked struct {
 	By     int
 	Places []store.Place
 	Values []store.Value
+}
+
+// Run runs f with a mesh in a bubble of virtual time, with one processor, as
+// simulated networks want it (golang/go issue 78156), and stops all nodes.
+func Run(t *testing.T, o Options, f func(t *testing.T, m *Mesh)) {
+	t.Helper()
+	// What the packages below make once and share must not be made in a bubble.
+	id, err := seal.NewIdentity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	payload, err := seal.Bundle([]byte("{}"), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := seal.OpenBundle(payload, id); err != nil {
+		t.Fatal(err)
+	}
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	synctest.Test(t, func(t *testing.T) {
+		m := New(t, o)
+		defer m.StopAll()
+		f(t, m)
+	})
 }
 
 func seeded(seed uint64, what string, i int) ed25519.PrivateKey {

@@ -2,27 +2,14 @@ package nodetest_test
 
 import (
 	"fmt"
-	"runtime"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/tipmesh/tipmesh/node/nodetest"
 )
 
-// simulate runs f in a bubble with one processor, as simulated networks want.
-func simulate(t *testing.T, o nodetest.Options, f func(t *testing.T, m *nodetest.Mesh)) {
-	t.Helper()
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
-	synctest.Test(t, func(t *testing.T) {
-		m := nodetest.New(t, o)
-		defer m.StopAll()
-		f(t, m)
-	})
-}
-
 func TestShareReachesEveryone(t *testing.T) {
-	simulate(t, nodetest.Options{Nodes: 4, Seed: 1}, func(t *testing.T, m *nodetest.Mesh) {
+	nodetest.Run(t, nodetest.Options{Nodes: 4, Seed: 1}, func(t *testing.T, m *nodetest.Mesh) {
 		m.StartAll()
 		time.Sleep(5 * time.Second)
 		for i := range 4 {
@@ -36,7 +23,7 @@ func TestShareReachesEveryone(t *testing.T) {
 }
 
 func TestStoppedNodeCatchesUp(t *testing.T) {
-	simulate(t, nodetest.Options{Nodes: 4, Seed: 2}, func(t *testing.T, m *nodetest.Mesh) {
+	nodetest.Run(t, nodetest.Options{Nodes: 4, Seed: 2}, func(t *testing.T, m *nodetest.Mesh) {
 		m.StartAll()
 		time.Sleep(5 * time.Second)
 		m.Stop(3)
@@ -52,7 +39,7 @@ func TestStoppedNodeCatchesUp(t *testing.T) {
 }
 
 func TestRemovedMemberReadsNothingNew(t *testing.T) {
-	simulate(t, nodetest.Options{Nodes: 4, Seed: 3}, func(t *testing.T, m *nodetest.Mesh) {
+	nodetest.Run(t, nodetest.Options{Nodes: 4, Seed: 3}, func(t *testing.T, m *nodetest.Mesh) {
 		m.StartAll()
 		time.Sleep(5 * time.Second)
 		if err := m.Share(1, "before.com"); err != nil {
@@ -81,7 +68,7 @@ func TestRemovedMemberReadsNothingNew(t *testing.T) {
 }
 
 func TestBurstArrivesThoughGossipDrops(t *testing.T) {
-	simulate(t, nodetest.Options{Nodes: 4, Seed: 4}, func(t *testing.T, m *nodetest.Mesh) {
+	nodetest.Run(t, nodetest.Options{Nodes: 4, Seed: 4}, func(t *testing.T, m *nodetest.Mesh) {
 		m.StartAll()
 		time.Sleep(5 * time.Second)
 		m.Net.Lose(0.05)
@@ -97,7 +84,7 @@ func TestBurstArrivesThoughGossipDrops(t *testing.T) {
 }
 
 func TestPartitionHeals(t *testing.T) {
-	simulate(t, nodetest.Options{Nodes: 5, Seed: 5}, func(t *testing.T, m *nodetest.Mesh) {
+	nodetest.Run(t, nodetest.Options{Nodes: 5, Seed: 5}, func(t *testing.T, m *nodetest.Mesh) {
 		m.StartAll()
 		time.Sleep(5 * time.Second)
 		m.Net.Partition([]int{0, 1})
