@@ -164,10 +164,16 @@ func NewRelationship(a Author, kind, src, dst string, h Handling, now time.Time)
 // which share id and name. Its id follows from author and share id. STIX
 // allows no empty list, so without refs the zero Object comes back.
 func NewGrouping(a Author, shareID, name string, refs []string, h Handling, now time.Time) Object {
+	return NewGroupingPart(a, shareID, 0, name, refs, h, now)
+}
+
+// NewGroupingPart is NewGrouping for one of the parts, counted from 0, of a
+// share that does not fit into one bundle: see GroupingID.
+func NewGroupingPart(a Author, shareID string, part int, name string, refs []string, h Handling, now time.Time) Object {
 	if len(refs) == 0 {
 		return Object{}
 	}
-	id := derivedID("grouping", a.ID, shareID)
+	id := GroupingID(a.ID, shareID, part)
 	at, text := stamp(now)
 	w := writer{make([]byte, 0, 768+64*len(refs))}
 	w.begin("grouping", id, a.ID, text)
@@ -176,6 +182,18 @@ func NewGrouping(a Author, shareID, name string, refs []string, h Handling, now 
 	w.list("object_refs", refs)
 	w.end(&h, shareID, true)
 	return w.made("grouping", id, a.ID, at)
+}
+
+// GroupingID is the id of the grouping that records a part of a share. A share
+// id that is a grouping's id is that of its first part.
+func GroupingID(author, shareID string, part int) string {
+	switch {
+	case part > 0:
+		return derivedID("grouping", author, shareID, strconv.Itoa(part))
+	case IDType(shareID) == "grouping" && ValidID(shareID):
+		return shareID
+	}
+	return derivedID("grouping", author, shareID)
 }
 
 // HandlingExtension is the definition of ExtensionHandling, to ship in
