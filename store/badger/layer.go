@@ -161,7 +161,7 @@ func (l *layer) addAgain(e *store.Entry) error {
 	}
 	if !bytes.Equal(raw, h.Raw()) {
 		// The identifier leaves the signature out, so other bytes may be the same entry.
-		held, err := protocol.ParseHeader(raw)
+		held, err := protocol.ReadHeader(raw)
 		if err != nil {
 			return fmt.Errorf("commit entry %d of feed %s: read held header: %w", h.Seq, h.Feed.Short(), err)
 		}

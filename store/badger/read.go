@@ -72,7 +72,7 @@ func headerIn(txn *kv.Txn, p store.Place) (*protocol.Header, error) {
 	if err != nil {
 		return nil, err
 	}
-	return protocol.ParseHeader(raw)
+	return protocol.ReadHeader(raw)
 }
 
 // Range calls fn for the entries of a feed from a sequence number on, until it
@@ -97,7 +97,7 @@ func (s *Store) Range(feed protocol.FeedID, from uint64, fn func(store.Entry) bo
 				}
 			}
 			e = store.Entry{}
-			e.Header, err = protocol.ParseHeader(value)
+			e.Header, err = protocol.ReadHeader(value)
 			return true, err
 		})
 		if err == nil && more && e.Header != nil {
