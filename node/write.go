@@ -322,9 +322,17 @@ func (n *Node) makeEpoch(readers []protocol.MemberID, full bool) (*epoch, error)
 	settings := map[string][]byte{epochPrefix + made.ID().String(): made.Raw()}
 	var recipients []string
 	for _, m := range readers {
-		if member, ok := r.Member(m); ok && member.State == trust.StateActive && m != n.cfg.Member {
-			recipients = append(recipients, member.Card.Recipient)
+		member, ok := r.Member(m)
+		if !ok || member.State != trust.StateActive || m == n.cfg.Member {
+			continue
 		}
+		// One card with a recipient that nothing can be sealed to must not keep
+		// the epoch from all the others.
+		if err := seal.ValidRecipient(member.Card.Recipient); err != nil {
+			n.log.Error("a member cannot be given the new epoch: its card's recipient is of no use", "member", member.Handle, "err", err)
+			continue
+		}
+		recipients = append(recipients, member.Card.Recipient)
 	}
 	if len(recipients) == 0 {
 		if _, err := n.store.Commit(n.ctx, &store.Commit{Settings: settings}); err != nil {
