@@ -1,0 +1,91 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tipmesh/tipmesh/internal/api"
+)
+
+// InviteOptions are the flags of invite.
+type InviteOptions struct {
+	Name, Out string
+	For       durationFlag
+	Admit     bool
+}
+
+func newInviteCommand(gopts *GlobalOptions) *cobra.Command {
+	opts := &InviteOptions{For: durationFlag(48 * time.Hour)}
+	cmd := &cobra.Command{
+		Use:   "invite",
+		Short: "Make a ticket for one organisation to join",
+		Long: `Make a ticket for one organisation to join. It is good once, for the first card
+that uses it. Send it privately; compare the six words by phone when they join.`,
+		Example: example(`tipmesh invite --name "Fir Mobile" --for 48h --out fir.ticket`, "tipmesh invite --out fir.ticket --admit"),
+		Args:    noArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return runInvite(cmd.Context(), opts, gopts) },
+	}
+	f := cmd.Flags()
+	f.StringVar(&opts.Name, "name", "", "whom it is for, as a reminder: `name`")
+	f.Var(&opts.For, "for", "how long it is good")
+	f.StringVarP(&opts.Out, "out", "o", "", "write the ticket to this `file` (default: standard output)")
+	f.BoolVar(&opts.Admit, "admit", false, "sign as a governor as soon as the card arrives, without comparing words first")
+	return cmd
+}
+
+func runInvite(ctx context.Context, opts *InviteOptions, gopts *GlobalOptions) error {
+	if opts.For <= 0 {
+		return fail(api.CodeInvalid, "--for 48h", "an invitation must be good for some time")
+	}
+	for_ := time.Duration(opts.For)
+	if opts.Admit {
+		gopts.previewf("Whoever uses this ticket first is signed for by this governor at once, words unheard.")
+		if ok, err := gopts.confirm("Make it?"); !ok || err != nil {
+			return err
+		}
+	} else if gopts.DryRun {
+		gopts.sayf("A ticket, good once, for %s.", lasting(for_))
+		return nil
+	}
+	return gopts.withClient(func(c *api.Client) error {
+		var out *os.File
+		if opts.Out != "" {
+			// Opened first, so that no ticket is made that cannot be kept.
+			f, err := os.OpenFile(opts.Out, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+			if err != nil {
+				return fail(api.CodeInvalid, "", "%v", err)
+			}
+			defer f.Close()
+			out = f
+		}
+		t, err := c.Invite(ctx, api.Invite{Name: opts.Name, ForS: for_.Seconds(), Admit: opts.Admit})
+		if err != nil {
+			return err
+		}
+		if out != nil {
+			if _, err := fmt.Fprintln(out, t.Text); err != nil {
+				return fail(api.CodeInvalid, "", "write ticket: %v", err)
+			}
+			if err := out.Close(); err != nil {
+				return fail(api.CodeInvalid, "", "write ticket: %v", err)
+			}
+		}
+		if gopts.JSON {
+			return gopts.print(t)
+		}
+		if out == nil {
+			gopts.sayf("%s", clean(t.Text))
+		} else {
+			gopts.sayf("Wrote %s: one use, until %s UTC. Send it privately.", opts.Out, minute(t.Expires))
+		}
+		gopts.notef("When they join, both sides see six words. Compare them by phone.")
+		if !t.Admit || t.Needs.Threshold > 1 {
+			gopts.notef("%d of %d governors must then sign: %s.", t.Needs.Threshold, len(t.Needs.Governors), names(t.Needs.Governors))
+		}
+		return nil
+	})
+}

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tipmesh/tipmesh/internal/api"
+)
+
+// ShowOptions are the flags of show.
+type ShowOptions struct {
+	STIX bool
+}
+
+func newShowCommand(gopts *GlobalOptions) *cobra.Command {
+	opts := &ShowOptions{}
+	cmd := &cobra.Command{
+		Use:   "show REF",
+		Short: "Show one thing whole: an object or a share",
+		Long: `Show one thing whole. REF is a short name as other commands print it, such as
+share:9d2mq or 9d2mq, or a STIX identifier.`,
+		Example: example("tipmesh show share:9d2mq", "tipmesh show indicator:5yqa1f2k --stix"),
+		Args:    countArgs(1, 1),
+		RunE:    func(cmd *cobra.Command, args []string) error { return runShow(cmd.Context(), opts, gopts, args) },
+	}
+	cmd.Flags().BoolVar(&opts.STIX, "stix", false, "print the STIX object as its author wrote it")
+	return cmd
+}
+
+func runShow(ctx context.Context, opts *ShowOptions, gopts *GlobalOptions, args []string) error {
+	return gopts.withClient(func(c *api.Client) error {
+		shown, err := c.Show(ctx, args[0])
+		switch {
+		case err != nil:
+			return err
+		case opts.STIX && shown.Object == nil:
+			return fail(api.CodeInvalid, "", "%s is a share, not a STIX object", args[0])
+		case opts.STIX:
+			return sayJSON(gopts, shown.Object.STIX)
+		case gopts.JSON && shown.Share != nil:
+			return gopts.print(shown.Share)
+		case gopts.JSON:
+			return gopts.print(shown.Object)
+		case shown.Share != nil:
+			sayShared(gopts, shown.Share)
+		default:
+			sayObject(gopts, shown.Object)
+		}
+		return nil
+	})
+}
+
+// sayJSON prints a JSON text, indented for people. What could harm a terminal
+// is written as escapes.
+func sayJSON(gopts *GlobalOptions, raw json.RawMessage) error {
+	if gopts.JSON {
+		_, err := fmt.Fprintf(gopts.stdout, "%s\n", raw)
+		return err
+	}
+	var b bytes.Buffer
+	if err := json.Indent(&b, raw, "", "  "); err != nil {
+		return err
+	}
+	for line := range bytes.Lines(b.Bytes()) {
+		var out []rune
+		for _, r := range string(bytes.TrimRight(line, "\n")) {
+			if clean(string(r)) == string(r) {
+				out = append(out, r)
+			} else {
+				out = append(out, []rune(fmt.Sprintf(`\u%04x`, r))...)
+			}
+		}
+		gopts.sayf("%s", string(out))
+	}
+	return nil
+}
+
+func sayObject(gopts *GlobalOptions, o *api.Object) {
+	value := ""
+	if len(o.Values) > 0 {
+		value = "   " + gopts.shown(o.Values[0].Text)
+	}
+	gopts.sayf("%s", gopts.bold(fmt.Sprintf("%s%s   by %s, TLP:%s", clean(o.Ref), value, nameOf(&o.Member), upper(o.Handling.TLP))))
+	says := clean(o.Says)
+	if o.Handling.Action != "" {
+		if says != "" {
+			says += "; "
+		}
+		says += "action " + clean(o.Handling.Action)
+	}
+	if !o.Live {
+		says += "   (no longer in force)"
+	}
+	gopts.sayf("  says      %s", orDash(says))
+	for _, v := range o.Values[min(1, len(o.Values)):] {
+		gopts.sayf("  also      %s  %s", gopts.shown(v.Text), clean(v.Type))
+	}
+	gopts.sayf("  id        %s", clean(o.ID))
+	if o.Share != "" {
+		gopts.sayf("  in        %s", clean(o.Share))
+	}
+	if o.Relayed != "" {
+		gopts.sayf("  relayed   written by %s", clean(o.Relayed))
+	}
+	gopts.sayf("  received  %s UTC", minute(o.Received))
+	if len(o.Versions) > 1 {
+		gopts.sayf("Versions")
+		for _, v := range o.Versions {
+			gopts.sayf("  %s  %s %s", minute(v.Modified), clean(v.Action), clean(v.Says))
+		}
+	}
+	gopts.sayf("Readers   %s   held by %d of %d", names(o.Readers), o.Holders.Have, o.Holders.Of)
+	for _, other := range o.Others {
+		gopts.sayf("Also by   %s   %s  TLP:%s", nameOf(&other.Member), clean(other.Says), upper(other.Handling.TLP))
+	}
+}
+
+func sayShared(gopts *GlobalOptions, s *api.SharedView) {
+	title := ""
+	if s.Title != "" {
+		title = "   " + clean(s.Title)
+	}
+	gopts.sayf("%s", gopts.bold(fmt.Sprintf("%s%s   by %s, TLP:%s", clean(s.Ref), title, nameOf(&s.Member), upper(s.TLP))))
+	var parts []string
+	for _, t := range sortedByCount(s.Found) {
+		parts = append(parts, fmt.Sprintf("%s %s", clean(t), grouped(s.Found[t])))
+	}
+	gopts.sayf("  holds     %s", wrap(parts, ",", 80, 12))
+	if s.Action != "" {
+		gopts.sayf("  action    %s", clean(s.Action))
+	}
+	gopts.sayf("  received  %s UTC   held by %d of %d", minute(s.Received), s.Holders.Have, s.Holders.Of)
+	var rows [][]string
+	for _, o := range s.Objects {
+		rows = append(rows, []string{clean(o.Ref), cut(clean(o.Says), 54)})
+	}
+	if len(rows) > 0 {
+		gopts.table(gopts.stdout, []string{"OBJECT", "SAYS"}, rows)
+	}
+	if more := s.Total - len(s.Objects); more > 0 {
+		gopts.sayf("and %s more", grouped(more))
+	}
+}

@@ -1,0 +1,161 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os/user"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tipmesh/tipmesh/internal/api"
+)
+
+// TrustSetOptions are the flags of trust set.
+type TrustSetOptions struct {
+	Use, Send, Reliability, Alias, Note, Until, Why string
+}
+
+func newTrustCommand(gopts *GlobalOptions) *cobra.Command {
+	list := &cobra.Command{
+		Use: "list", Short: "List what you decided about the others", Example: example("tipmesh trust list"), Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runTrustList(cmd.Context(), gopts) },
+	}
+	opts := &TrustSetOptions{}
+	set := &cobra.Command{
+		Use:   "set MEMBER|others",
+		Short: "Decide about a member, or about all others",
+		Long: `Decide about a member, or, with "others", change the default line.
+  use   what its intelligence may do here: none < hold < read < detect < block
+  send  the highest TLP it is sent: none, clear, green, amber, amber+strict, red
+What a member has received before cannot be taken back.`,
+		Example: example(`tipmesh trust set elm --use block --why "good quarter"`, "tipmesh trust set elm --send green --until 90d"),
+		Args:    countArgs(1, 1), ValidArgsFunction: gopts.completeMember,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runTrustSet(cmd.Context(), opts, gopts, cmd.Flags().Changed, args[0])
+		},
+	}
+	f := set.Flags()
+	f.StringVar(&opts.Use, "use", "", "none, hold, read, detect or block")
+	f.StringVar(&opts.Send, "send", "", "none, clear, green, amber, amber+strict or red")
+	f.StringVar(&opts.Reliability, "reliability", "", "Admiralty code, A to F")
+	f.StringVar(&opts.Alias, "alias", "", "your own `name` for it")
+	f.StringVar(&opts.Note, "note", "", "a `remark` for yourself")
+	f.StringVar(&opts.Until, "until", "", "until when: `time`, a duration from now, or empty for good")
+	f.StringVar(&opts.Why, "why", "", "the `reason`, kept with the change")
+	return newNounCommand("trust", "What you take from others and send them", list, set)
+}
+
+func runTrustList(ctx context.Context, gopts *GlobalOptions) error {
+	return gopts.withClient(func(c *api.Client) error {
+		list, err := c.Trust(ctx)
+		if err != nil {
+			return err
+		}
+		var rows [][]string
+		for _, t := range list {
+			if gopts.JSON {
+				if err := gopts.print(t); err != nil {
+					return err
+				}
+			}
+			note := clean(t.Note)
+			if t.Default || t.Member.ID == "" {
+				note = "default line"
+			}
+			rows = append(rows, []string{nameOf(&t.Member), reliability(t.Reliability), clean(t.Use), clean(t.Send), day(t.Until), cut(note, 30)})
+		}
+		if gopts.JSON {
+			return gopts.print(api.Summary{Kind: "summary", Total: len(list)})
+		}
+		gopts.table(gopts.stdout, []string{"MEMBER", "RELIABILITY", "USE", "SEND TO", "UNTIL", "NOTE"}, rows)
+		gopts.notef("use: none < hold < read < detect < block      send to: highest TLP they get")
+		return nil
+	})
+}
+
+func runTrustSet(ctx context.Context, opts *TrustSetOptions, gopts *GlobalOptions, changed func(string) bool, who string) error {
+	change := api.TrustChange{Why: opts.Why}
+	if u, err := user.Current(); err == nil {
+		change.By = u.Username
+	}
+	take := func(name, value string, to **string) {
+		if changed(name) {
+			*to = &value
+		}
+	}
+	take("use", strings.ToLower(opts.Use), &change.Use)
+	take("send", strings.TrimPrefix(strings.ToLower(opts.Send), "tlp:"), &change.Send)
+	take("reliability", strings.ToUpper(opts.Reliability), &change.Reliability)
+	take("alias", opts.Alias, &change.Alias)
+	take("note", opts.Note, &change.Note)
+	if changed("until") {
+		until := time.Time{}
+		if opts.Until != "" {
+			var err error
+			if until, err = moment(opts.Until, time.Now(), false); err != nil {
+				return err
+			}
+		}
+		change.Until = &until
+	}
+	if change.Use == nil && change.Send == nil && change.Reliability == nil && change.Alias == nil && change.Note == nil && change.Until == nil {
+		return fail(api.CodeInvalid, "tipmesh trust set --help", "nothing to change: add --use, --send, --reliability, --alias, --note or --until")
+	}
+	return gopts.withClient(func(c *api.Client) error {
+		now, err := trustNow(ctx, c, who)
+		if err != nil {
+			return err
+		}
+		var parts []string
+		for _, f := range []struct {
+			name, from string
+			to         *string
+		}{{"use", now.Use, change.Use}, {"send", now.Send, change.Send}, {"reliability", now.Reliability, change.Reliability},
+			{"alias", now.Alias, change.Alias}, {"note", now.Note, change.Note}} {
+			if f.to != nil {
+				parts = append(parts, fmt.Sprintf("%s %s -> %s", f.name, orDash(clean(f.from)), orDash(clean(*f.to))))
+			}
+		}
+		if change.Until != nil {
+			parts = append(parts, "until "+day(now.Until)+" -> "+day(*change.Until))
+		}
+		gopts.previewf("%s   %s", nameOf(&now.Member), strings.Join(parts, "   "))
+		if ok, err := gopts.confirm("Apply?"); !ok || err != nil {
+			return err
+		}
+		done, err := c.SetTrust(ctx, who, change)
+		if err != nil {
+			return err
+		}
+		if gopts.JSON {
+			return gopts.print(done)
+		}
+		gopts.sayf("%s   %s, use %s, send %s   trust version %d", nameOf(&done.Member), reliability(done.Reliability), clean(done.Use),
+			clean(done.Send), done.Version)
+		return nil
+	})
+}
+
+// trustNow gives what is decided about a member now.
+func trustNow(ctx context.Context, c *api.Client, who string) (*api.Trust, error) {
+	if who != "others" {
+		m, err := c.Member(ctx, who)
+		switch {
+		case err != nil:
+			return nil, err
+		case m.Trust == nil:
+			return nil, fail(api.CodeInvalid, "", "%s is this member itself", who)
+		}
+		return m.Trust, nil
+	}
+	list, err := c.Trust(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if len(list) == 0 {
+		return nil, fail(api.CodeInternal, "", "the trust list has no default line")
+	}
+	return &list[len(list)-1], nil
+}
