@@ -1,6 +1,9 @@
 package node
 
-import "github.com/tipmesh/tipmesh/protocol"
+import (
+	"github.com/tipmesh/tipmesh/protocol"
+	"github.com/tipmesh/tipmesh/store"
+)
 
 // Learn keeps statements that were heard from others, as a joiner's inviter
 // sends them. What the roster does not let a node keep is left out and counted.
@@ -11,3 +14,45 @@ func (n *Node) Learn(list ...*protocol.Statement) error {
 
 // Statements gives all statements held, in ascending order of their IDs.
 func (n *Node) Statements() []*protocol.Statement { return n.ledger.statements() }
+
+// Statement finds a statement by its ID; nil where it is not held.
+func (n *Node) Statement(id protocol.StatementID) *protocol.Statement { return n.ledger.get(id) }
+
+// Visible leaves out the objects that lie beyond a cut.
+func (n *Node) Visible(list []store.Object) []store.Object { return n.visible(list) }
+
+// PlaceOf finds the entry that an arrival was about.
+func (n *Node) PlaceOf(arrival uint64) (store.Place, error) {
+	place, found := store.Place{}, false
+	err := n.store.Arrivals(arrival-1, func(a store.Arrival) bool {
+		place, found = a.Place, a.Number == arrival
+		return false
+	})
+	if err == nil && !found {
+		err = store.ErrNotFound
+	}
+	return place, err
+}
+
+// ReadersOf gives the members that an entry was sealed for, as far as this node
+// has its epoch.
+func (n *Node) ReadersOf(p store.Place) []protocol.MemberID {
+	h, err := n.store.Header(p)
+	if err != nil {
+		return nil
+	}
+	e := n.keys.find(h.Feed, h.Tag)
+	if e == nil {
+		return nil
+	}
+	return e.Readers
+}
+
+// Sign signs a statement with the member key and keeps it to itself; Submit
+// brings it out. Errors: ErrNoMemberKey.
+func (n *Node) Sign(content protocol.Content) (*protocol.Statement, error) {
+	if n.cfg.MemberKey == nil {
+		return nil, ErrNoMemberKey
+	}
+	return protocol.NewStatement(n.mesh, content, n.now().UnixMilli(), n.cfg.MemberKey)
+}

@@ -5,11 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"time"
 
 	"github.com/tipmesh/tipmesh/node"
 	"github.com/tipmesh/tipmesh/node/transport"
 	"github.com/tipmesh/tipmesh/protocol"
 )
+
+// ErrRefused tells that the inviter will not let this card in.
+var ErrRefused = errors.New("the inviter refused")
+
+const joinAgain = time.Second // between attempts to reach the inviter
 
 // Join shows this home's card to the inviter, and goes on until the member is in
 // or ctx ends; it may be repeated. The node must be running. progress is told of
@@ -27,19 +33,39 @@ func (h *Home) Join(ctx context.Context, progress func(*node.JoinReply)) error {
 	if err != nil {
 		return damaged(path, "its card is garbled; restore it from a backup", err)
 	}
-	stream, err := transport.DialJoin(ctx, ticket.Host, ticket.Addresses, h.log)
-	if err != nil {
-		return fmt.Errorf("join: reach %s: %w", ticket.Handle, err)
-	}
-	defer func() { ignore(stream.Close()) }()
 	if progress == nil {
 		progress = func(*node.JoinReply) {}
 	}
-	reply, err := node.Join(ctx, stream, ticket, card, h.Node.Addresses(), progress)
-	if err != nil {
-		return err
+	for {
+		reply, refused, err := h.ask(ctx, ticket, card, progress)
+		if err == nil {
+			return h.admitted(reply)
+		}
+		if refused {
+			return fmt.Errorf("%w: %w", ErrRefused, err)
+		}
+		h.log.Warn("join", "err", err)
+		// The inviter may be away for a while.
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(joinAgain):
+		}
 	}
-	return h.admitted(reply)
+}
+
+// ask shows the card on one stream until there is a decision.
+func (h *Home) ask(ctx context.Context, t *protocol.Ticket, card *protocol.Statement, progress func(*node.JoinReply)) (reply *node.JoinReply, refused bool, err error) {
+	stream, err := transport.DialJoin(ctx, t.Host, t.Addresses, h.log)
+	if err != nil {
+		return nil, false, fmt.Errorf("join: reach %s: %w", t.Handle, err)
+	}
+	defer func() { ignore(stream.Close()) }()
+	reply, err = node.Join(ctx, stream, t, card, h.Node.Addresses(), func(r *node.JoinReply) {
+		refused = r.State == node.JoinRefused
+		progress(r)
+	})
+	return reply, refused, err
 }
 
 // admitted takes in what the inviter told of the mesh.

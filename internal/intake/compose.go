@@ -15,6 +15,8 @@ const bundleTarget = 200 << 10
 // ComposeOptions say in whose name and how the content of a Batch is shared.
 type ComposeOptions struct {
 	Author stix.Author
+	// AuthorModified is when the author's identity last changed; zero: never.
+	AuthorModified time.Time
 	// ShareID names the act of sharing: a grouping's STIX id.
 	ShareID string
 	Title   string
@@ -35,6 +37,7 @@ type HeldVersion struct {
 
 // Composed is what is to be shared.
 type Composed struct {
+	ShareID string
 	// Bundles are STIX bundles. Each holds the author, the TLP markings used,
 	// one grouping that records the share, and some of the objects.
 	Bundles [][]byte
@@ -64,7 +67,7 @@ func Compose(b *Batch, o ComposeOptions) (*Composed, error) {
 	if o.Held == nil {
 		o.Held = func(string) (HeldVersion, bool) { return HeldVersion{}, false }
 	}
-	out := &Composed{TLP: o.Handling.TLP}
+	out := &Composed{TLP: o.Handling.TLP, ShareID: o.ShareID}
 	c := &composer{o: o, out: out}
 	facts := out.survey(b.Objects)
 	o.Handling.TLP, c.o.Handling.TLP = out.TLP, out.TLP

@@ -13,7 +13,9 @@ const refBytes = 64
 
 // repeated tells the types that every bundle which refers to them repeats, so
 // that each can be read alone. The index does not count them.
-func repeated(kind string) bool { return kind == "marking-definition" || kind == "extension-definition" }
+func repeated(kind string) bool {
+	return kind == "marking-definition" || kind == "extension-definition"
+}
 
 // packer cuts objects into bundles.
 type packer struct {
@@ -40,7 +42,11 @@ func (p *packer) prepare(o ComposeOptions, objects []stix.Object, facts []stix.F
 		}
 	}
 	p.each = size <= bundleTarget/8
-	p.always = []stix.Object{o.Author.Identity()}
+	author := o.Author.Identity()
+	if o.AuthorModified.After(author.Created) {
+		restamp(&author, author.Created, o.AuthorModified)
+	}
+	p.always = []stix.Object{author}
 	used := map[stix.TLP]bool{o.Handling.TLP: true}
 	for i := range facts {
 		used[facts[i].TLP] = true

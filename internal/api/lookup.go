@@ -1,0 +1,269 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/tipmesh/tipmesh/internal/observable"
+	"github.com/tipmesh/tipmesh/internal/stix"
+	"github.com/tipmesh/tipmesh/node"
+	"github.com/tipmesh/tipmesh/protocol/trust"
+	"github.com/tipmesh/tipmesh/store"
+)
+
+const (
+	lookupRun  = 256
+	maxLookups = 1_000_000
+)
+
+// asked is one value to look up.
+type asked struct {
+	value observable.Value
+	line  int
+}
+
+// lookup answers POST /v1/lookup, a line for each value and a summary.
+func (s *Server) lookup(w http.ResponseWriter, r *http.Request) error {
+	began := time.Now()
+	if err := s.enter(r.Context()); err != nil {
+		return err
+	}
+	var q LookupRequest
+	err := read(r, &q)
+	s.leave()
+	if err != nil {
+		return err
+	}
+	all, unread, err := s.parseLookup(&q)
+	if err != nil {
+		return err
+	}
+	if err := s.n.CatchUp(r.Context()); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	sum := LookupSummary{Kind: "summary", Values: len(all), Verdicts: map[string]int{}, UnreadLines: orEmpty(unread)}
+	for len(all) > 0 {
+		run := all[:min(len(all), lookupRun)]
+		all = all[len(run):]
+		if err := s.lookupRun(r.Context(), w, run, &sum); err != nil {
+			s.write(w, s.coded(err)) // the answer has begun: the error is its last line
+			return nil
+		}
+	}
+	sum.Searched, sum.TookS = s.n.Store().Index().Count(), time.Since(began).Seconds()
+	s.write(w, sum)
+	return nil
+}
+
+func (s *Server) parseLookup(q *LookupRequest) (all []asked, unread []int, err error) {
+	switch {
+	case q.Text != "" && len(q.Values) > 0:
+		return nil, nil, Errorf(CodeInvalid, "give values or a text, not both")
+	case q.Text != "":
+		return readLookup(q.Text)
+	case len(q.Values) == 0:
+		return nil, nil, Errorf(CodeInvalid, "nothing to look up: give a value, or - for text")
+	}
+	for _, text := range q.Values {
+		v, err := parseValue(text)
+		if err != nil {
+			return nil, nil, Errorf(CodeInvalid, "%.128q is nothing to look up: %v", text, err).
+				WithHint("an address, network, domain, URL, mail address, hash or file name; for a text use -")
+		}
+		all = append(all, asked{value: v})
+	}
+	return all, nil, nil
+}
+
+// parseValue reads one value; what is none but has a file's extension is a file
+// name.
+func parseValue(text string) (observable.Value, error) {
+	v, err := observable.Parse(text)
+	if err == nil {
+		return v, nil
+	}
+	name := strings.TrimSpace(text)
+	if ext := path.Ext(name); len(ext) > 1 && len(ext) <= 6 && len(ext) < len(name) && !strings.ContainsAny(name, "/\\:@[]() \t") && letter(ext[1:]) {
+		if v, err := observable.ParseAs(observable.Filename, name); err == nil {
+			return v, nil
+		}
+	}
+	return v, err
+}
+
+// letter tells whether an extension is letters and digits, one letter at least.
+func letter(ext string) bool {
+	letters := 0
+	for i := range len(ext) {
+		c := ext[i] | 0x20
+		switch {
+		case c >= 'a' && c <= 'z':
+			letters++
+		case ext[i] < '0' || ext[i] > '9':
+			return false
+		}
+	}
+	return letters > 0
+}
+
+// readLookup finds the values of a text, each once, and the lines that have none.
+func readLookup(text string) (all []asked, unread []int, err error) {
+	found, whole := observable.ExtractAtMost(text, maxLookups)
+	if !whole {
+		return nil, nil, Errorf(CodeInvalid, "the text has more than %d values", maxLookups).WithHint("split it")
+	}
+	seen, lines := map[observable.Value]bool{}, map[int]bool{}
+	for _, f := range found {
+		if f.Value.Type == "" || f.Value.Text == "" {
+			continue
+		}
+		lines[f.Line] = true
+		if !seen[f.Value] {
+			seen[f.Value] = true
+			all = append(all, asked{f.Value, f.Line})
+		}
+	}
+	n := 0
+	for line := range strings.Lines(text) {
+		n++
+		if !lines[n] && strings.TrimSpace(line) != "" {
+			unread = append(unread, n)
+		}
+	}
+	return all, unread, nil
+}
+
+// lookupRun answers about some values.
+func (s *Server) lookupRun(ctx context.Context, w http.ResponseWriter, run []asked, sum *LookupSummary) error {
+	var values []store.Value
+	var of []int // the value's place in run
+	for i, a := range run {
+		for _, v := range twins(a.value) {
+			values = append(values, store.Value{Type: string(v.Type), Text: v.Text})
+			of = append(of, i)
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	found, err := s.n.Lookup(values)
+	if err != nil {
+		return err
+	}
+	merged := make([][]store.Object, len(run))
+	for i := range found {
+		for _, o := range found[i] {
+			if !holds(merged[of[i]], o) {
+				merged[of[i]] = append(merged[of[i]], o)
+			}
+		}
+	}
+	for i, a := range run {
+		f := s.finding(a, merged[i])
+		sum.Verdicts[f.Verdict]++
+		s.write(w, f)
+	}
+	return nil
+}
+
+// holds tells whether an object that is about both twins is there already.
+func holds(list []store.Object, o store.Object) bool {
+	for _, x := range list {
+		if x.Member == o.Member && x.ID == o.ID {
+			return true
+		}
+	}
+	return false
+}
+
+// twins gives a value and, for a URL, what it is with the other scheme.
+func twins(v observable.Value) []observable.Value {
+	out := []observable.Value{v}
+	if v.Type != observable.URL {
+		return out
+	}
+	rest := v.Schemeless()
+	for _, scheme := range []string{"http://", "https://"} {
+		if !strings.HasPrefix(v.Text, "http://") && !strings.HasPrefix(v.Text, "https://") {
+			break
+		}
+		if t, err := observable.ParseAs(observable.URL, scheme+rest); err == nil && t.Text != v.Text {
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+// finding judges what is known of a value.
+func (s *Server) finding(a asked, objects []store.Object) *Finding {
+	f := &Finding{Kind: "finding", Value: a.value.Text, Type: string(a.value.Type), Line: a.line, Verdict: VerdictUnknown, Assertions: []Assertion{}}
+	unused := 0
+	for i := range objects {
+		o := &objects[i]
+		d := s.decision(o)
+		switch d.Use {
+		case trust.UseNone:
+			unused++
+			continue
+		case trust.UseHold:
+			f.Held++
+			continue
+		}
+		x := s.assertion(o, d)
+		f.Assertions = append(f.Assertions, x)
+		if v := verdictOf(o, x.Live); v == VerdictMalicious || f.Verdict == VerdictUnknown {
+			f.Verdict = v
+		}
+	}
+	if unused > 0 {
+		f.Skipped = append(f.Skipped, Skipped{Reason: "trust_use", Count: unused, Text: "said by members of whom nothing is used here"})
+	}
+	if f.Held > 0 {
+		f.Skipped = append(f.Skipped, Skipped{Reason: node.ReasonHeld, Count: f.Held, Text: "said by members whose intelligence is held here"})
+	}
+	return f
+}
+
+// verdictOf is what one object makes of a value.
+func verdictOf(o *store.Object, live bool) string {
+	if !live || o.Type != "indicator" {
+		return VerdictUnknown
+	}
+	switch stix.Action(o.Summary.Action) {
+	case stix.ActionBlock, stix.ActionDetect:
+		if !o.Summary.Partial {
+			return VerdictMalicious
+		}
+	}
+	return VerdictSuspicious
+}
+
+// decision is what we decided about whoever shared an object. We use our own.
+func (s *Server) decision(o *store.Object) trust.Decision {
+	if o.Member == s.n.Member() {
+		return trust.Decision{Use: trust.UseBlock}
+	}
+	return s.n.Trust(o.Member)
+}
+
+// live tells whether an object still holds. One whose time has not begun does
+// too: clocks differ.
+func (s *Server) live(o *store.Object) bool {
+	return !o.Revoked && (o.Summary.ValidUntil == 0 || o.Summary.ValidUntil > s.now().UnixMilli())
+}
+
+func (s *Server) assertion(o *store.Object, d trust.Decision) Assertion {
+	x := Assertion{Member: s.name(o.Member), Ref: objectRef(o.ID), ID: o.ID, Type: o.Type, Says: o.Summary.Says, Action: o.Summary.Action,
+		Reliability: d.Reliability, Use: d.Use.String(), TLP: o.Summary.TLP, FirstSeen: at(o.Summary.FirstSeen), LastSeen: at(o.Summary.LastSeen),
+		ValidFrom: at(o.Summary.ValidFrom), ValidUntil: at(o.Summary.ValidUntil), Received: at(o.Summary.Received), Modified: at(o.Modified),
+		Share: shareRef(o.Summary.Share), RelayedFrom: o.Summary.CreatedBy, Partial: o.Summary.Partial, Revoked: o.Revoked, Live: s.live(o)}
+	if o.Summary.Confidence >= 0 {
+		c := o.Summary.Confidence
+		x.Confidence = &c
+	}
+	return x
+}
