@@ -48,6 +48,8 @@ func TestScript(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"start": cmdStart, "stop": cmdStop, "kill9": cmdKill9, "mesh": cmdMesh,
 			"json": cmdJSON, "shareloop": cmdShareLoop, "foundall": cmdFoundAll, "normal": cmdNormal, "make": cmdMake,
+			"exits": cmdExits, "try": cmdTry, "await": cmdAwait, "cutoff": cmdCutOff, "joinstart": cmdJoinStart, "joinwait": cmdJoinWait,
+			"samewords": cmdSameWords, "stranger": cmdStranger,
 		},
 	})
 }
@@ -239,11 +241,11 @@ func cmdMesh(ts *testscript.TestScript, neg bool, args []string) {
 		return []string{"--member", strings.ToUpper(name[:1]) + name[1:] + " Ltd", "--handle", name, "--contact", "cert@" + name + ".example", "--yes"}
 	}
 	founder := args[0]
-	must(append([]string{"--home", founder, "create", "Harbour Alliance"}, who(founder)...)...)
+	must(append([]string{"--home", founder, "create", "Harbour Alliance", "--epoch-wait", "200ms"}, who(founder)...)...)
 	cmdStart(ts, false, []string{founder})
 	for _, name := range args[1:] {
 		must("--home", founder, "invite", "--out", name+".ticket", "--admit", "--yes")
-		must(append([]string{"--home", name, "join", name + ".ticket", "--timeout", "60s"}, who(name)...)...)
+		must(append([]string{"--home", name, "join", name + ".ticket", "--timeout", "60s", "--listen", "127.0.0.1:0"}, who(name)...)...)
 		cmdStart(ts, false, []string{name})
 	}
 	for _, name := range args {

@@ -23,7 +23,7 @@ import (
 
 // ShareOptions are the flags of share.
 type ShareOptions struct {
-	To, TLP, PAP, Action, Malware, Title, First, Last, Expires, Wait string
+	To, TLP, Action, Malware, Title, First, Last, Expires, Wait string
 	Confidence                                                      int
 	Timeout                                                         durationFlag
 }
@@ -46,7 +46,6 @@ What goes, what stays behind and why, and who gets it is shown first, then asked
 	f := cmd.Flags()
 	f.StringVar(&opts.To, "to", "", "who receives it: `everyone`")
 	f.StringVar(&opts.TLP, "tlp", "", "clear, green, amber, amber+strict or red (default: the house rules')")
-	f.StringVar(&opts.PAP, "pap", "", "clear, green, amber or red (default: the house rules')")
 	f.StringVar(&opts.Action, "action", "", "what to do about it: block, detect or none (default detect)")
 	f.StringVar(&opts.Malware, "malware", "", "malware `family` it indicates")
 	f.StringVar(&opts.Title, "title", "", "what the share is called")
@@ -62,7 +61,7 @@ What goes, what stays behind and why, and who gets it is shown first, then asked
 func runShare(ctx context.Context, opts *ShareOptions, gopts *GlobalOptions, args []string) error {
 	if opts.To == "" {
 		return fail(api.CodeInvalid, "tipmesh share "+clean(args[0])+" --to everyone",
-			"nobody would receive this: add --to everyone, --to @GROUP or --to MEMBER,MEMBER")
+			"nobody would receive this: add --to everyone")
 	}
 	req, err := opts.request(time.Now())
 	if err != nil {
@@ -107,7 +106,7 @@ func runShare(ctx context.Context, opts *ShareOptions, gopts *GlobalOptions, arg
 
 // request turns the flags into a request.
 func (o *ShareOptions) request(now time.Time) (req api.ShareRequest, err error) {
-	req = api.ShareRequest{To: o.To, TLP: strings.TrimPrefix(strings.ToLower(o.TLP), "tlp:"), PAP: strings.TrimPrefix(strings.ToLower(o.PAP), "pap:"),
+	req = api.ShareRequest{To: o.To, TLP: strings.TrimPrefix(strings.ToLower(o.TLP), "tlp:"),
 		Action: o.Action, Malware: o.Malware, Title: o.Title, Confidence: o.Confidence, Wait: o.Wait, Timeout: time.Duration(o.Timeout)}
 	if o.Confidence < 0 || o.Confidence > 100 {
 		return req, fail(api.CodeInvalid, "", "confidence %d is not between 1 and 100", o.Confidence)

@@ -63,7 +63,7 @@ func runStatus(ctx context.Context, opts *StatusOptions, gopts *GlobalOptions) e
 }
 
 func sayStatus(gopts *GlobalOptions, s *api.Status) {
-	gopts.sayf("%s", gopts.bold(fmt.Sprintf("%-8s  %s    %s    up %s    %s", clean(s.State), nameOf(&s.Member), clean(s.Mesh.Name),
+	gopts.sayf("%s", gopts.bold(fmt.Sprintf("%-8s  %s    %s    up %s    tipmesh %s", clean(s.State), nameOf(&s.Member), clean(s.Mesh.Name),
 		lasting(time.Duration(s.UptimeS*float64(time.Second))), clean(s.Version))))
 	if s.Membership != "active" {
 		gopts.sayf("Member    %s: this node reads and sends nothing new", clean(s.Membership))
@@ -101,7 +101,10 @@ func sayStatus(gopts *GlobalOptions, s *api.Status) {
 	gopts.sayf("Store     %s in %s, %s, %s", plural(s.Store.Objects, "object", "objects"),
 		plural(s.Store.Entries, "entry", "entries"), bytesText(s.Store.Bytes), indexed)
 	sync := "in step with all that are connected"
-	if !s.InStep {
+	switch {
+	case s.Members.Of == 0:
+		sync = "nobody else is in the mesh yet"
+	case !s.InStep:
 		sync = "not in step yet, or nobody is connected"
 	}
 	if s.Unreadable > 0 {
