@@ -135,7 +135,7 @@ func (x *Index) empty() error {
 }
 
 // Put adds a batch and moves the checkpoint. Nothing is read. The checkpoint is
-// written after the rows, so that it is never ahead of them.
+// written with the rows or after them, so that it is never ahead of them.
 func (x *Index) Put(b *store.IndexBatch) error {
 	if x.readOnly {
 		return errors.New("put into index: it is open for reading only")
@@ -147,12 +147,63 @@ func (x *Index) Put(b *store.IndexBatch) error {
 	if x.closed {
 		return store.ErrClosed
 	}
-	grown, err := x.putRows(b.Objects)
+	rows, grown := x.rowsOf(b.Objects)
+	checkpoint := max(b.Checkpoint, x.checkpoint.Load())
+	err := x.putTogether(rows, grown, checkpoint)
+	if errors.Is(err, kv.ErrTxnTooBig) {
+		if err = x.putRows(rows); err == nil {
+			err = x.putTogether(nil, grown, checkpoint)
+		}
+	}
 	if err != nil {
 		return fmt.Errorf("put into index: %w", err)
 	}
-	checkpoint := max(b.Checkpoint, x.checkpoint.Load())
-	err = x.db.Update(func(txn *kv.Txn) error {
+	x.checkpoint.Store(checkpoint)
+	return nil
+}
+
+// row is one key and its value.
+type row struct{ key, value []byte }
+
+// rowsOf makes the rows of the objects and counts them.
+func (x *Index) rowsOf(objects []store.Object) (rows []row, grown bool) {
+	rows = make([]row, 0, 2*len(objects))
+	var buf []byte // shared by rows, so that each costs no allocation
+	for i := range objects {
+		o := &objects[i]
+		id := sumOfID(o.ID)
+		if cap(buf)-len(buf) < 4<<10 {
+			buf = make([]byte, 0, 64<<10)
+		}
+		start := len(buf)
+		buf = appendRow(buf, o)
+		key := objectKey(id, o)
+		x.countMu.Lock()
+		grown = x.count.add(key) || grown
+		x.countMu.Unlock()
+		rows = append(rows, row{key, buf[start:len(buf):len(buf)]})
+		for _, v := range o.Values {
+			rows = append(rows, row{valueKey(v, id, o), nil})
+		}
+	}
+	return rows, grown
+}
+
+// maxTogether is how many rows are tried in one transaction.
+const maxTogether = 2000
+
+// putTogether writes rows, count and checkpoint in one transaction, or fails
+// with kv.ErrTxnTooBig.
+func (x *Index) putTogether(rows []row, grown bool, checkpoint uint64) error {
+	if len(rows) > maxTogether {
+		return kv.ErrTxnTooBig
+	}
+	return x.db.Update(func(txn *kv.Txn) error {
+		for _, r := range rows {
+			if err := txn.Set(r.key, r.value); err != nil {
+				return err
+			}
+		}
 		if grown {
 			x.countMu.Lock()
 			sum := bytes.Clone(x.count[:])
@@ -163,39 +214,18 @@ func (x *Index) Put(b *store.IndexBatch) error {
 		}
 		return txn.Set([]byte{indexMeta}, x.meta(checkpoint))
 	})
-	if err != nil {
-		return fmt.Errorf("put checkpoint into index: %w", err)
-	}
-	x.checkpoint.Store(checkpoint)
-	return nil
 }
 
-func (x *Index) putRows(objects []store.Object) (grown bool, err error) {
+// putRows writes many rows, in as many transactions as they take.
+func (x *Index) putRows(rows []row) error {
 	wb := x.db.NewWriteBatch()
 	defer wb.Cancel()
-	var rows []byte // shared by rows, so that each costs no allocation
-	for i := range objects {
-		o := &objects[i]
-		id := sumOfID(o.ID)
-		if cap(rows)-len(rows) < 4<<10 {
-			rows = make([]byte, 0, 64<<10)
-		}
-		start := len(rows)
-		rows = appendRow(rows, o)
-		key := objectKey(id, o)
-		x.countMu.Lock()
-		grown = x.count.add(key) || grown
-		x.countMu.Unlock()
-		if err := wb.Set(key, rows[start:len(rows):len(rows)]); err != nil {
-			return false, err
-		}
-		for _, v := range o.Values {
-			if err := wb.Set(valueKey(v, id, o), nil); err != nil {
-				return false, err
-			}
+	for _, r := range rows {
+		if err := wb.Set(r.key, r.value); err != nil {
+			return err
 		}
 	}
-	return grown, wb.Flush()
+	return wb.Flush()
 }
 
 // Checkpoint is the last arrival that look-ups include.

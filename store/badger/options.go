@@ -18,7 +18,7 @@ import (
 const (
 	memTableSize   = 8 << 20
 	valueLogSize   = 64 << 20
-	valueThreshold = 1 << 10 // headers stay in the tree, payloads go to the value log
+	valueThreshold = 16 << 10 // headers and small payloads stay in the tree, which costs one sync a commit; what goes to the value log costs two
 )
 
 // baseOptions is what both databases have in common.
