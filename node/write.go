@@ -104,6 +104,9 @@ func (n *Node) writeRun(ctx context.Context, bundles [][]byte, tlp string) ([]st
 	defer n.writer.Unlock()
 	n.gate.RLock()
 	defer n.gate.RUnlock()
+	if err := n.mayWrite(); err != nil { // what it says may have changed while waiting for an epoch
+		return nil, err
+	}
 	if !n.fits(e, tlp) {
 		return nil, errRosterMoved
 	}
@@ -137,7 +140,12 @@ func (n *Node) appendOwn(kind protocol.EntryKind, e *epoch, payloads [][]byte, s
 	}
 	var f store.Feed
 	if len(salt) == len(protocol.Hash{}) {
-		f, _ = n.store.Feed(protocol.FeedOf(n.key, protocol.Hash(salt)))
+		id := protocol.FeedOf(n.key, protocol.Hash(salt))
+		f, _ = n.store.Feed(id)
+		// Beyond a cut nobody would take it.
+		if _, ended := n.Roster().Limit(n.key, id); ended || f.Head >= maxFeedEntries {
+			salt = nil
+		}
 	}
 	sign := func(kind protocol.EntryKind, payload []byte) error {
 		h := protocol.Header{Mesh: n.mesh, Salt: protocol.Hash(salt), Seq: f.Head + 1, Prev: f.HeadID,
@@ -157,7 +165,7 @@ func (n *Node) appendOwn(kind protocol.EntryKind, e *epoch, payloads [][]byte, s
 		return nil
 	}
 	for _, p := range payloads {
-		if f.Head == maxFeedEntries-1 {
+		if len(salt) > 0 && f.Head == maxFeedEntries-1 {
 			if err := sign(protocol.EntryClose, nil); err != nil {
 				return nil, err
 			}
@@ -173,7 +181,7 @@ func (n *Node) appendOwn(kind protocol.EntryKind, e *epoch, payloads [][]byte, s
 			return nil, err
 		}
 	}
-	if _, err := n.store.Commit(n.ctx, c); err != nil {
+	if _, err := n.store.Commit(n.context(), c); err != nil {
 		return nil, fmt.Errorf("store own entries: %w", err)
 	}
 	return slices.DeleteFunc(slices.Clone(c.Entries), func(x store.Entry) bool { return x.Header.Kind == protocol.EntryClose }), nil
