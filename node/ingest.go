@@ -17,7 +17,8 @@ import (
 // Limits of what others may make this node keep.
 const (
 	maxFeedsPerNode = 1024     // feeds of one writing node
-	maxParkedBytes  = 64 << 20 // entries of all feeds that wait for a gap to be filled
+	maxParkedBytes  = 64 << 20 // entries of all feeds that wait for a gap to be filled,
+	maxParkedOfNode = 8 << 20  // and of one writing node's
 )
 
 // incoming is a verified header and its payload, if that came along.
@@ -32,11 +33,14 @@ type park struct {
 	locks [64]sync.Mutex // one feed is extended by one goroutine at a time
 
 	mu    sync.Mutex
-	bytes int
+	bytes map[protocol.Key]int // by writing node
+	total int
 	feeds map[protocol.FeedID]map[uint64]incoming
 }
 
-func newPark() *park { return &park{feeds: map[protocol.FeedID]map[uint64]incoming{}} }
+func newPark() *park {
+	return &park{bytes: map[protocol.Key]int{}, feeds: map[protocol.FeedID]map[uint64]incoming{}}
+}
 
 func (p *park) lock(feed protocol.FeedID) *sync.Mutex { return &p.locks[feed[0]%64] }
 
@@ -45,7 +49,8 @@ func (p *park) put(in incoming, head uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	seqs := p.feeds[in.header.Feed]
-	if _, ok := seqs[in.header.Seq]; ok || in.header.Seq > head+protocol.MaxAhead || p.bytes > maxParkedBytes {
+	if _, ok := seqs[in.header.Seq]; ok || in.header.Seq > head+protocol.MaxAhead ||
+		p.total > maxParkedBytes || p.bytes[in.header.Node] > maxParkedOfNode {
 		return
 	}
 	if seqs == nil {
@@ -53,7 +58,16 @@ func (p *park) put(in incoming, head uint64) {
 		p.feeds[in.header.Feed] = seqs
 	}
 	seqs[in.header.Seq] = in
-	p.bytes += len(in.payload) + protocol.MaxHeader
+	p.count(in, 1)
+}
+
+// count counts an entry in, or out; the caller holds the lock.
+func (p *park) count(in incoming, sign int) {
+	size := sign * (len(in.payload) + protocol.MaxHeader)
+	p.total += size
+	if p.bytes[in.header.Node] += size; p.bytes[in.header.Node] == 0 {
+		delete(p.bytes, in.header.Node)
+	}
 }
 
 // take removes and gives the parked entry at seq.
@@ -69,7 +83,7 @@ func (p *park) take(feed protocol.FeedID, seq uint64) (incoming, bool) {
 	if len(seqs) == 0 {
 		delete(p.feeds, feed)
 	}
-	p.bytes -= len(in.payload) + protocol.MaxHeader
+	p.count(in, -1)
 	return in, true
 }
 
@@ -80,7 +94,7 @@ func (p *park) drop(feed protocol.FeedID, upTo uint64) {
 	for seq, in := range p.feeds[feed] {
 		if seq <= upTo {
 			delete(p.feeds[feed], seq)
-			p.bytes -= len(in.payload) + protocol.MaxHeader
+			p.count(in, -1)
 		}
 	}
 	if len(p.feeds[feed]) == 0 {
@@ -147,6 +161,7 @@ func (n *Node) extend(feed protocol.FeedID, list []incoming) (usable, diverged b
 	held, known := n.store.Feed(feed)
 	wanted := n.view.Wanted(feed)
 	c := &store.Commit{Settings: map[string][]byte{}}
+	ahead := map[uint64]incoming{}
 	usable = true
 	for _, in := range list {
 		switch {
@@ -154,13 +169,19 @@ func (n *Node) extend(feed protocol.FeedID, list []incoming) (usable, diverged b
 			usable = false
 		case in.header.Seq <= held.Head:
 			n.fill(c, in)
-		case in.header.Seq <= wanted:
-			n.park.put(in, held.Head)
+		case in.header.Seq <= wanted && ahead[in.header.Seq].header == nil:
+			ahead[in.header.Seq] = in
 		}
 	}
 	fills := len(c.Entries)
-	diverged = n.follow(c, feed, held, wanted)
-	n.park.drop(feed, held.Head+uint64(len(c.Entries)-fills))
+	diverged = n.follow(c, feed, held, wanted, ahead)
+	head := held.Head + uint64(len(c.Entries)-fills)
+	n.park.drop(feed, head)
+	// What follows at once needs no room in the park: a full one must not keep
+	// anything from being stored.
+	for _, in := range ahead {
+		n.park.put(in, head)
+	}
 	if len(c.Entries) == 0 {
 		return usable, diverged
 	}
@@ -172,11 +193,17 @@ func (n *Node) extend(feed protocol.FeedID, list []incoming) (usable, diverged b
 	return usable, diverged
 }
 
-// follow adds to the commit the run of parked entries that follows the head.
-func (n *Node) follow(c *store.Commit, feed protocol.FeedID, held store.Feed, wanted uint64) (diverged bool) {
+// follow adds to the commit the run of entries, new and parked, that follows the
+// head, and takes them out.
+func (n *Node) follow(c *store.Commit, feed protocol.FeedID, held store.Feed, wanted uint64, ahead map[uint64]incoming) (diverged bool) {
 	prev := held.HeadID
 	for seq := held.Head + 1; seq <= wanted; seq++ {
-		in, ok := n.park.take(feed, seq)
+		in, ok := ahead[seq]
+		delete(ahead, seq)
+		if parked, had := n.park.take(feed, seq); had && (!ok || in.header.Prev != prev ||
+			in.payload == nil && in.header.ID() == parked.header.ID()) {
+			in, ok = parked, true
+		}
 		if !ok {
 			break
 		}
