@@ -128,6 +128,9 @@ func (n *Node) Run(ctx context.Context, started func()) error {
 	if err := n.readDirectFeeds(); err != nil {
 		return err
 	}
+	// The node may have stopped after an epoch was kept and before what waited
+	// for it was opened.
+	n.releaseReadable()
 	n.allowRoster()
 	if err := n.transport.Start(n); err != nil {
 		return fmt.Errorf("start transport: %w", err)
