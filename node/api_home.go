@@ -56,3 +56,15 @@ func (n *Node) Sign(content protocol.Content) (*protocol.Statement, error) {
 	}
 	return protocol.NewStatement(n.mesh, content, n.now().UnixMilli(), n.cfg.MemberKey)
 }
+
+// TicketOf finds the ticket made here that a card has used.
+func (n *Node) TicketOf(card protocol.StatementID) (*protocol.Ticket, bool) {
+	n.tickets.mu.Lock()
+	defer n.tickets.mu.Unlock()
+	for _, t := range n.tickets.open {
+		if t.Card == card {
+			return t.ticket, true
+		}
+	}
+	return nil, false
+}

@@ -57,7 +57,7 @@ func (s *Server) state(content protocol.Content, card *protocol.Statement, me *t
 	if card != nil {
 		list = append(list, card)
 	}
-	if me.Governor || named(content, me.ID) {
+	if about, ok := content.(*protocol.Removal); (me.Governor || named(content, me.ID)) && !(ok && about.Member == me.ID) {
 		approval, err := s.n.Sign(&protocol.Approval{Subject: proposal.ID()})
 		if err != nil {
 			return protocol.StatementID{}, err

@@ -60,6 +60,11 @@ func (s *Server) proposalOf(p *trust.Proposal) *Proposal {
 			out.Title, out.Contact = m.Card.Name, m.Card.Contact
 		}
 	}
+	if a, ok := p.Statement.Doc().(*protocol.Admission); ok {
+		if t, ok := s.n.TicketOf(a.Card); ok {
+			out.Words = Words(s.n.Mesh(), t.Inviter, a.Card, t.ID())
+		}
+	}
 	if len(p.Governors) > 0 {
 		out.Governors = s.names(p.Governors)
 	}

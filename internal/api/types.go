@@ -360,9 +360,9 @@ type Proposal struct {
 	Time      time.Time `json:"time,omitzero"`
 	Signed    []Name    `json:"signed"`
 	Needs     int       `json:"needs"`
-	Missing   []Name    `json:"missing"` // who may still sign
-	State     string    `json:"state"`   // open, done, suspends, rival, superseded, void
-	Words     []string  `json:"words,omitempty"`
+	Missing   []Name    `json:"missing"`         // who may still sign
+	State     string    `json:"state"`           // open, done, suspends, rival, superseded, void
+	Words     []string  `json:"words,omitempty"` // of a joiner whose ticket was made here
 	Warnings  []Warning `json:"warnings,omitempty"`
 }
 
