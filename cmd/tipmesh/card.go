@@ -25,7 +25,9 @@ func newCardCommand(gopts *GlobalOptions) *cobra.Command {
 		Use: "set", Short: "Change your card; all members see it",
 		Example: example(`tipmesh card set --duty "+44 20 7946 0000, 24/7" --working-on VPNFilter`, "tipmesh card set --consent none"),
 		Args:    noArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return runCardSet(cmd.Context(), opts, gopts, cmd.Flags().Changed) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return runCardSet(cmd.Context(), opts, gopts, cmd.Flags().Changed)
+		},
 	}
 	f := set.Flags()
 	f.StringVar(&opts.Name, "name", "", "the organisation's `name`")

@@ -193,4 +193,3 @@ func codedHome(err error) *api.Error {
 	}
 	return nil
 }
-

@@ -54,18 +54,18 @@ Interrupting it is safe: the same command goes on.`,
 
 // joinJSON is a step of a join.
 type joinJSON struct {
-	Kind     string     `json:"kind"`
-	State    string     `json:"state"` // accepted, reached, waiting, signed, admitted, synced
-	Mesh     string     `json:"mesh,omitempty"`
-	Member   *api.Name  `json:"member,omitempty"`
-	By       []string   `json:"by,omitempty"`
-	Missing  []string   `json:"missing,omitempty"`
-	Needs    uint64     `json:"needs,omitempty"`
-	Words    []string   `json:"words,omitempty"`
-	Received *uint64    `json:"received,omitempty"` // entries
-	Objects  *uint64    `json:"objects,omitempty"`
-	Roster   *int       `json:"roster,omitempty"` // members
-	TookS    float64    `json:"took_s,omitempty"`
+	Kind     string    `json:"kind"`
+	State    string    `json:"state"` // accepted, reached, waiting, signed, admitted, synced
+	Mesh     string    `json:"mesh,omitempty"`
+	Member   *api.Name `json:"member,omitempty"`
+	By       []string  `json:"by,omitempty"`
+	Missing  []string  `json:"missing,omitempty"`
+	Needs    uint64    `json:"needs,omitempty"`
+	Words    []string  `json:"words,omitempty"`
+	Received *uint64   `json:"received,omitempty"` // entries
+	Objects  *uint64   `json:"objects,omitempty"`
+	Roster   *int      `json:"roster,omitempty"` // members
+	TookS    float64   `json:"took_s,omitempty"`
 }
 
 func runJoin(ctx context.Context, opts *JoinOptions, gopts *GlobalOptions, arg string) error {

@@ -43,7 +43,9 @@ the words; on others, and with --yes, nothing is asked but whether to sign.`,
 		&cobra.Command{
 			Use: "add CARDFILE|MEMBER", Short: "Propose to admit a member by its card, or one that was in before",
 			Example: example("tipmesh roster propose add fir.card", "tipmesh roster propose add elm --why 'back again'"), Args: countArgs(1, 1),
-			RunE: func(cmd *cobra.Command, args []string) error { return runProposeAdd(cmd.Context(), opts, gopts, args[0]) },
+			RunE: func(cmd *cobra.Command, args []string) error {
+				return runProposeAdd(cmd.Context(), opts, gopts, args[0])
+			},
 		},
 		&cobra.Command{
 			Use: "remove MEMBER", Short: "Propose to remove a member",

@@ -33,6 +33,8 @@ func TestScript(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("TIPMESH_DATA", data)
 			env.Setenv("NO_COLOR", "1")
+			long := strings.Repeat(strings.Repeat("long", 12)+"/", 4) + "home"
+			env.Setenv("LONG", long)
 			env.Values[daemonsKey{}] = newDaemons(env)
 			return nil
 		},
@@ -46,7 +48,7 @@ func TestScript(t *testing.T) {
 			return data != "", nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"start": cmdStart, "stop": cmdStop, "kill9": cmdKill9, "mesh": cmdMesh,
+			"start": cmdStart, "halt": cmdHalt, "kill9": cmdKill9, "mesh": cmdMesh,
 			"json": cmdJSON, "shareloop": cmdShareLoop, "foundall": cmdFoundAll, "normal": cmdNormal, "make": cmdMake,
 			"exits": cmdExits, "try": cmdTry, "await": cmdAwait, "cutoff": cmdCutOff, "joinstart": cmdJoinStart, "joinwait": cmdJoinWait,
 			"samewords": cmdSameWords, "stranger": cmdStranger,
@@ -183,9 +185,9 @@ func (d *daemons) take(ts *testscript.TestScript, name string) *daemon {
 	return x
 }
 
-// cmdStop: stop NAME... ends nodes as a service manager does; they must end
+// cmdHalt: halt NAME... ends nodes as a service manager does; they must end
 // with exit code 0.
-func cmdStop(ts *testscript.TestScript, neg bool, args []string) {
+func cmdHalt(ts *testscript.TestScript, neg bool, args []string) {
 	var list []*daemon
 	for _, name := range args {
 		x := daemonsOf(ts).take(ts, name)
@@ -296,7 +298,7 @@ func cmdJSON(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(err)
 		found = false
 		for _, s := range seen {
-			found = found || re.MatchString(s)
+			found = found || s == args[2] || re.MatchString(s)
 		}
 	}
 	if found == neg {

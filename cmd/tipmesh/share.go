@@ -24,8 +24,8 @@ import (
 // ShareOptions are the flags of share.
 type ShareOptions struct {
 	To, TLP, Action, Malware, Title, First, Last, Expires, Wait string
-	Confidence                                                      int
-	Timeout                                                         durationFlag
+	Confidence                                                  int
+	Timeout                                                     durationFlag
 }
 
 func newShareCommand(gopts *GlobalOptions) *cobra.Command {
@@ -157,7 +157,9 @@ func (g *GlobalOptions) input(args []string) (body []byte, name string, err erro
 	return []byte(strings.Join(values, "\n") + "\n"), "values", nil
 }
 
-func tooLong(err error) bool { return strings.Contains(err.Error(), "file name too long") || strings.Contains(err.Error(), "not a directory") }
+func tooLong(err error) bool {
+	return strings.Contains(err.Error(), "file name too long") || strings.Contains(err.Error(), "not a directory")
+}
 
 // namesFile tells a mistyped file's name from a domain of Moldova or the like.
 func namesFile(arg string) bool {
