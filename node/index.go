@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"runtime"
@@ -113,7 +114,7 @@ func (n *Node) objectsOf(a store.Arrival) []store.Object {
 			return nil
 		}
 	}
-	objects, err := Objects(bundle, author.ID, author.Card.Identity, a.Number, n.now().UnixMilli())
+	objects, err := Objects(bundle, author.ID, author.Card.Identity, author.ID == n.cfg.Member, a.Number, n.now().UnixMilli())
 	if err != nil {
 		n.refused.add(ReasonMalformed, 1)
 		n.log.Warn("entry holds no STIX bundle", "node", e.Header.Node.Short(), "seq", e.Header.Seq, "err", err)
@@ -143,8 +144,9 @@ func (n *Node) Open(p store.Place) ([]byte, error) {
 }
 
 // Objects reads what the index keeps of a bundle shared by a member whose STIX
-// identity is given. What was read before an error is given too.
-func Objects(bundle []byte, member protocol.MemberID, identity string, arrival uint64, received int64) ([]store.Object, error) {
+// identity is given; own says that it is this node's member. What was read before
+// an error is given too.
+func Objects(bundle []byte, member protocol.MemberID, identity string, own bool, arrival uint64, received int64) ([]store.Object, error) {
 	var out []store.Object
 	var share shareHandling
 	err := stix.Scan(bundle, func(ordinal int, raw []byte, f *stix.Facts) error {
@@ -153,8 +155,7 @@ func Objects(bundle []byte, member protocol.MemberID, identity string, arrival u
 		}
 		o := store.Object{Member: member, ID: strings.Clone(f.ID), Type: strings.Clone(f.Type), Modified: millis(f.Modified),
 			Created: millis(f.Created), Revoked: f.Revoked, Arrival: arrival, Ordinal: uint32(ordinal)}
-		sum := stix.ContentHash(stix.Object{Type: f.Type, ID: f.ID, Raw: raw})
-		copy(o.Content[:], sum[:])
+		o.Content = contentOf(raw, f, own)
 		o.Summary = store.Summary{Says: strings.Clone(f.Says), Action: string(f.Action), TLP: string(f.TLP), Confidence: f.Confidence,
 			ValidFrom: millis(f.ValidFrom), ValidUntil: millis(f.ValidUntil), FirstSeen: millis(f.FirstSeen),
 			LastSeen: millis(f.LastSeen), Received: received}
@@ -173,6 +174,18 @@ func Objects(bundle []byte, member protocol.MemberID, identity string, arrival u
 		return out, fmt.Errorf("read bundle: %w", err)
 	}
 	return out, nil
+}
+
+// contentOf tells contents of one version apart. Of own objects the times do not
+// count, so that a share can be seen to say nothing new; others' need no more
+// than their bytes.
+func contentOf(raw []byte, f *stix.Facts, own bool) (content [8]byte) {
+	if own {
+		sum := stix.ContentHash(stix.Object{Type: f.Type, ID: f.ID, Raw: raw})
+		return [8]byte(sum[:8])
+	}
+	sum := sha256.Sum256(raw)
+	return [8]byte(sum[:8])
 }
 
 // shareHandling is what the record of a share says of all that came with it.
