@@ -1,6 +1,8 @@
 package replica
 
 import (
+	"crypto/sha256"
+
 	"github.com/tipmesh/tipmesh/protocol"
 )
 
@@ -116,10 +118,11 @@ func DigestStatements(ids []protocol.StatementID) [BucketDigest]byte {
 // DigestStates digests a node's whole vector: SHA-256 over domain and the
 // canonical bytes of each state, ascending by feed.
 func DigestStates(each func(yield func(*FeedState) bool)) protocol.Hash {
-	var parts [][]byte
+	h := sha256.New()
+	h.Write([]byte(protocol.DomainDigest))
 	each(func(f *FeedState) bool {
-		parts = append(parts, protocol.Marshal(f))
+		h.Write(protocol.Marshal(f))
 		return true
 	})
-	return protocol.DomainDigest.Sum(parts...)
+	return protocol.Hash(h.Sum(nil))
 }

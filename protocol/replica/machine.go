@@ -8,134 +8,22 @@ import (
 	"github.com/tipmesh/tipmesh/protocol"
 )
 
-// Config sets the machine's times. Zero values mean the defaults.
-type Config struct {
-	Hello    time.Duration // between hellos to a neighbour, give or take a quarter; default 45 s
-	Patience time.Duration // how long gossip may take before a gap is pulled; default 200 ms
-	Tell     time.Duration // at least this long between two Have to one neighbour; default 100 ms
-	Timeout  time.Duration // for an answer; default 30 s
-	Backoff  time.Duration // after a feed from a neighbour could not be used, doubling up to 64 times; default 10 s
-	Seed     uint64        // of the jitter and the choice between neighbours
-}
-
-func (c Config) withDefaults() Config {
-	def := func(d *time.Duration, v time.Duration) {
-		if *d == 0 {
-			*d = v
-		}
-	}
-	def(&c.Hello, 45*time.Second)
-	def(&c.Patience, 200*time.Millisecond)
-	def(&c.Tell, 100*time.Millisecond)
-	def(&c.Timeout, 30*time.Second)
-	def(&c.Backoff, 10*time.Second)
-	return c
-}
-
-// Effect is something the machine wants done: one of Send, Store, Learn,
-// Unseal, Address,
-// Hearsay, Reset.
-type Effect interface{ effect() }
-
-// Send asks for a message to be sent on this node's stream to a neighbour.
-type Send struct {
-	To  protocol.Key
-	Msg Message
-}
-
-// Store asks for entries of one feed to be checked and stored. The runtime calls
-// Stored when it is done.
-type Store struct {
-	From    protocol.Key
-	Feed    protocol.FeedID
-	Entries []Entry   // in order, or
-	Items   []Payload // payloads for headers already held
-}
-
-// Learn asks for statements to be checked and stored.
-type Learn struct {
-	From protocol.Key
-	Raw  [][]byte
-}
-
-// Unseal asks for a sealed grant of epochs to be opened and kept.
-type Unseal struct {
-	From   protocol.Key
-	Sealed []byte
-}
-
-// Address tells which addresses a neighbour says it has, and its clock.
-type Address struct {
-	Node      protocol.Key
-	Addresses []string
-	Time      int64
-	Agent     string
-}
-
-// Hearsay tells where other nodes may be reached, as a neighbour says.
-type Hearsay struct{ List []NodeAddresses }
-
-// Reset asks for the stream to a neighbour to be given up: it broke the
-// protocol or did not answer. The runtime answers with Down, then Up when the
-// neighbour may be tried again.
-type Reset struct {
-	Node   protocol.Key
-	Reason string
-}
-
-func (Send) effect()    {}
-func (Store) effect()   {}
-func (Learn) effect()   {}
-func (Unseal) effect()  {}
-func (Address) effect() {}
-func (Hearsay) effect() {}
-func (Reset) effect()   {}
-
 // Machine decides what to ask of whom. It is not safe for concurrent use.
 type Machine struct {
-	cfg   Config
-	view  View
-	rng   *rand.Rand
-	peers map[protocol.Key]*peer
-	feeds map[protocol.FeedID]*feed // feeds that some neighbour holds more of
-	out   []Effect
-}
-
-// peer is a neighbour as this node knows it.
-type peer struct {
-	key     protocol.Key
-	feeds   map[protocol.FeedID]*FeedState
-	digest  protocol.Hash // of feeds; zero where it must be computed
-	pending []pending     // requests without an answer yet, oldest first
-	hello   time.Time     // when to say hello next
-	tell    map[protocol.FeedID]struct{}
-	told    time.Time
-	vector  bool // a vector is being fetched
-	partial map[protocol.FeedID]*FeedState
-	bad     map[protocol.FeedID]*grudge
-	unread  bool          // ask for epochs at the next hello
-	greeted time.Time     // when the neighbour last said hello or welcome
-	stated  protocol.Hash // digest of its statements then
-}
-
-// pending is a request under way.
-type pending struct {
-	msg  Message
-	feed protocol.FeedID
-	due  time.Time
-}
-
-// grudge is a feed that could not be used as this neighbour holds it.
-type grudge struct {
-	until time.Time
-	times int
-}
-
-// feed is a feed that is not complete here.
-type feed struct {
-	busy  bool // being asked for or stored
-	since time.Time
-	asked FeedState // what this node held when it last asked
+	cfg    Config
+	view   View
+	rng    *rand.Rand
+	peers  map[protocol.Key]*peer
+	order  []*peer // peers by key, so that a run can be repeated
+	memory map[protocol.Key]*memory
+	feeds  map[protocol.FeedID]*feed // feeds that some neighbour holds more of
+	direct queue                     // of feeds, direct ones
+	rest   queue
+	count  uint64    // of feeds noted so far
+	turn   int       // of pulls that asked for something
+	busy   int       // feeds being asked for or stored
+	wake   time.Time // when pull has something new to ask for, if ever
+	out    []Effect
 }
 
 // New makes a machine over a view.
@@ -143,7 +31,7 @@ func New(cfg Config, view View) *Machine {
 	cfg = cfg.withDefaults()
 	return &Machine{
 		cfg: cfg, view: view, rng: rand.New(rand.NewPCG(cfg.Seed, 0x7469706d657368)),
-		peers: map[protocol.Key]*peer{}, feeds: map[protocol.FeedID]*feed{},
+		peers: map[protocol.Key]*peer{}, memory: map[protocol.Key]*memory{}, feeds: map[protocol.FeedID]*feed{},
 	}
 }
 
@@ -159,11 +47,19 @@ func (m *Machine) Up(now time.Time, node protocol.Key) {
 	if m.peers[node] != nil {
 		return
 	}
-	m.peers[node] = &peer{
-		key: node, feeds: map[protocol.FeedID]*FeedState{}, tell: map[protocol.FeedID]struct{}{},
-		bad: map[protocol.FeedID]*grudge{}, unread: true,
+	mem := m.memory[node]
+	if mem == nil {
+		mem = &memory{bad: map[protocol.FeedID]*grudge{}, budget: MaxBudget}
+		m.memory[node] = mem
 	}
-	m.greet(now, m.peers[node])
+	p := &peer{
+		key: node, memory: mem, feeds: map[protocol.FeedID]*FeedState{},
+		tell: map[protocol.FeedID]struct{}{}, unread: true,
+	}
+	m.peers[node] = p
+	at, _ := slices.BinarySearchFunc(m.order, node, func(p *peer, k protocol.Key) int { return p.key.Compare(k) })
+	m.order = slices.Insert(m.order, at, p)
+	m.greet(now, p)
 }
 
 // Down says that a neighbour, or the stream to it, is gone.
@@ -173,16 +69,50 @@ func (m *Machine) Down(now time.Time, node protocol.Key) {
 		return
 	}
 	delete(m.peers, node)
-	for _, r := range p.pending {
-		m.release(r.feed)
+	m.order = slices.DeleteFunc(m.order, func(x *peer) bool { return x == p })
+	m.abandon(now, p, m.cfg.Backoff)
+	p.memory.prune(now, m.cfg.Backoff)
+	for k, mem := range m.memory {
+		if m.peers[k] == nil && len(mem.bad) == 0 && mem.budget == MaxBudget && p.holds == 0 {
+			delete(m.memory, k)
+		}
 	}
 	m.pull(now)
+}
+
+// abandon lets go of what was asked of a neighbour that will not answer. What it
+// was asked for so long ago is held against it: else one that never answers
+// would be asked again and again, and hold the feed up each time.
+func (m *Machine) abandon(now time.Time, p *peer, patience time.Duration) {
+	slow := false
+	for _, r := range p.pending {
+		f := m.feeds[r.feed]
+		if f == nil || f.holder != p || f.storing {
+			continue
+		}
+		m.release(f)
+		if !now.Before(r.at.Add(patience)) {
+			p.memory.shun(now, r.feed, m.cfg.Backoff)
+			slow = true
+		}
+	}
+	if slow {
+		p.memory.budget = max(p.memory.budget/4, minBudget)
+	}
+	p.pending = nil
+}
+
+// reset gives up on a neighbour until the runtime has done the same.
+func (m *Machine) reset(now time.Time, p *peer, reason string) {
+	m.out = append(m.out, Reset{Node: p.key, Reason: reason})
+	p.broken, p.heard = true, now
+	m.abandon(now, p, m.cfg.Timeout)
 }
 
 // Greeted says that a neighbour said hello on its own stream.
 func (m *Machine) Greeted(now time.Time, node protocol.Key, h *Hello) {
 	m.out = append(m.out, Address{Node: node, Addresses: h.Addresses, Time: h.Time, Agent: h.Agent})
-	if p := m.peers[node]; p != nil {
+	if p := m.peers[node]; p != nil && !p.broken {
 		m.compare(now, p, h)
 	}
 }
@@ -194,12 +124,8 @@ func (m *Machine) Told(now time.Time, node protocol.Key, h *Have) {
 		return
 	}
 	for i := range h.Feeds {
-		f := &h.Feeds[i]
-		p.feeds[f.Feed] = f
-		if p.partial != nil {
-			p.partial[f.Feed] = f
-		}
-		m.want(now, f.Feed)
+		p.told(&h.Feeds[i])
+		m.want(now, p, h.Feeds[i].Feed)
 	}
 	p.digest = protocol.Hash{}
 	m.pull(now)
@@ -207,25 +133,37 @@ func (m *Machine) Told(now time.Time, node protocol.Key, h *Have) {
 
 // Changed says that this node now holds more, or less, of the feeds.
 func (m *Machine) Changed(now time.Time, feeds ...protocol.FeedID) {
-	for _, p := range m.peers {
-		for _, f := range feeds {
-			p.tell[f] = struct{}{}
+	for _, p := range m.order {
+		for _, id := range feeds {
+			p.tell[id] = struct{}{}
 		}
+		p.quiet, p.skip = 0, 0
 	}
-	for _, f := range feeds {
-		if m.feeds[f] != nil && !m.feeds[f].busy && !m.behind(f) {
-			delete(m.feeds, f)
+	for _, id := range feeds {
+		f := m.feeds[id]
+		mine := m.held(id)
+		switch behind, payloads := m.behind(&mine); {
+		case f == nil && behind:
+			m.note(now, &mine)
+		case f == nil || f.holder != nil:
+		case !behind:
+			delete(m.feeds, id)
+		case mine.Head > f.head && !payloads:
+			// Gossip brings the feed: as long as its head moves, there is no gap.
+			f.head, f.since = mine.Head, now
 		}
 	}
 	m.tell(now)
+	m.pull(now)
 }
 
 // Behind gives the feeds of which some neighbour holds more than this node.
 func (m *Machine) Behind() []protocol.FeedID {
 	var out []protocol.FeedID
-	for f := range m.feeds {
-		if m.behind(f) {
-			out = append(out, f)
+	for id := range m.feeds {
+		mine := m.held(id)
+		if behind, _ := m.behind(&mine); behind {
+			out = append(out, id)
 		}
 	}
 	return protocol.Sorted(out)
@@ -235,11 +173,14 @@ func (m *Machine) Behind() []protocol.FeedID {
 // time after since, and this node holds all of it, statements included.
 func (m *Machine) InStep(node protocol.Key, since time.Time) bool {
 	p := m.peers[node]
-	if p == nil || p.vector || p.unread || p.greeted.Before(since) || p.stated != m.view.Greeting().Statements {
+	if p == nil || p.broken || !p.settled || p.partial != nil || p.unread || p.greeted.Before(since) {
 		return false
 	}
-	for f := range p.feeds {
-		if m.lacks(p, f) {
+	if p.stated != m.view.Greeting().Statements {
+		return false
+	}
+	for id := range p.feeds {
+		if m.lacks(p, id) {
 			return false
 		}
 	}
@@ -258,8 +199,9 @@ func (m *Machine) State(node protocol.Key, feed protocol.FeedID) (FeedState, boo
 
 // AskEpochs makes the machine ask every neighbour for missing epochs.
 func (m *Machine) AskEpochs(now time.Time) {
-	for _, p := range m.sorted() {
-		if !p.waitsFor(TypeGetEpochs) {
+	for _, p := range m.order {
+		p.quiet, p.skip = 0, 0
+		if !p.broken && !p.waitsFor(TypeGetEpochs) {
 			m.ask(now, p, &GetEpochs{}, protocol.FeedID{})
 		}
 	}
@@ -268,22 +210,45 @@ func (m *Machine) AskEpochs(now time.Time) {
 // Compare makes the machine say hello to every neighbour within a time: the
 // set of statements has changed, or somebody wants to know how things stand.
 func (m *Machine) Compare(now time.Time, within time.Duration) {
-	for _, p := range m.peers {
-		if soon := now.Add(within); p.hello.After(soon) {
-			p.hello = soon
+	for _, p := range m.order {
+		p.helloBy(now.Add(within))
+	}
+}
+
+// Shunned gives how many feeds of how many neighbours are not asked for at
+// present, because what came could not be used.
+func (m *Machine) Shunned(now time.Time) int {
+	n := 0
+	for _, p := range m.order {
+		for _, g := range p.memory.bad {
+			if now.Before(g.until) {
+				n++
+			}
 		}
 	}
+	return n
+}
+
+// Forgive forgets which feeds could not be used: what may be used has changed.
+func (m *Machine) Forgive(now time.Time) {
+	for _, mem := range m.memory {
+		clear(mem.bad)
+	}
+	for _, p := range m.order {
+		for _, id := range p.ids() {
+			m.want(now, p, id)
+		}
+	}
+	m.pull(now)
 }
 
 // Tick lets time pass: it does what is due. Next says when to call it.
 func (m *Machine) Tick(now time.Time) {
-	for _, p := range m.sorted() {
-		if len(p.pending) > 0 && !now.Before(p.pending[0].due) {
-			m.out = append(m.out, Reset{Node: p.key, Reason: "no answer"})
-			p.pending[0].due = now.Add(m.cfg.Timeout)
-			continue
-		}
-		if !now.Before(p.hello) {
+	for _, p := range m.order {
+		switch at, waiting := m.answerBy(p); {
+		case waiting && !now.Before(at):
+			m.reset(now, p, "no answer")
+		case !p.broken && !now.Before(p.hello):
 			m.greet(now, p)
 		}
 	}
@@ -293,81 +258,39 @@ func (m *Machine) Tick(now time.Time) {
 
 // Next is the time of the next due thing, zero where there is none.
 func (m *Machine) Next() time.Time {
-	var next time.Time
+	next := m.wake
 	soonest := func(t time.Time) {
 		if next.IsZero() || t.Before(next) {
 			next = t
 		}
 	}
-	for _, p := range m.peers {
+	for _, p := range m.order {
+		if at, waiting := m.answerBy(p); waiting {
+			soonest(at)
+		}
+		if p.broken {
+			continue
+		}
 		soonest(p.hello)
-		if len(p.pending) > 0 {
-			soonest(p.pending[0].due)
-		}
 		if len(p.tell) > 0 {
-			soonest(p.told.Add(m.cfg.Tell))
-		}
-	}
-	for _, f := range m.feeds {
-		if !f.busy {
-			soonest(f.since.Add(m.cfg.Patience))
+			soonest(p.lastTell.Add(m.cfg.Tell))
 		}
 	}
 	return next
 }
 
-// sorted gives the neighbours in one order, so that a run can be repeated.
-func (m *Machine) sorted() []*peer {
-	out := make([]*peer, 0, len(m.peers))
-	for _, p := range m.peers {
-		out = append(out, p)
+// answerBy is when the oldest request must have been answered. Its time begins
+// when the answer before it has come, for they come one after the other.
+func (m *Machine) answerBy(p *peer) (at time.Time, waiting bool) {
+	switch {
+	case p.broken: // the runtime is told again
+		return p.heard.Add(m.cfg.Timeout), true
+	case len(p.pending) == 0:
+		return at, false
 	}
-	slices.SortFunc(out, func(a, b *peer) int { return a.key.Compare(b.key) })
-	return out
-}
-
-func (m *Machine) greet(now time.Time, p *peer) {
-	jitter := time.Duration(m.rng.Int64N(int64(m.cfg.Hello/2)+1)) - m.cfg.Hello/4
-	p.hello = now.Add(m.cfg.Hello + jitter)
-	h := m.view.Greeting()
-	m.ask(now, p, &h, protocol.FeedID{})
-	if p.unread || h.Unread {
-		m.ask(now, p, &GetEpochs{}, protocol.FeedID{})
+	at = p.pending[0].at
+	if p.heard.After(at) {
+		at = p.heard
 	}
-	if nodes := m.view.Unlinked(); len(nodes) > 0 {
-		m.ask(now, p, &GetAddresses{Nodes: nodes}, protocol.FeedID{})
-	}
-}
-
-// tell sends what changed to the neighbours that have not been told lately.
-func (m *Machine) tell(now time.Time) {
-	for _, p := range m.sorted() {
-		if len(p.tell) == 0 || now.Before(p.told.Add(m.cfg.Tell)) {
-			continue
-		}
-		ids := make([]protocol.FeedID, 0, len(p.tell))
-		for f := range p.tell {
-			ids = append(ids, f)
-		}
-		protocol.Sorted(ids)
-		have := &Have{}
-		for _, id := range ids[:min(len(ids), MaxFeeds)] {
-			delete(p.tell, id)
-			if state, ok := m.view.State(id); ok {
-				have.Feeds = append(have.Feeds, state)
-			}
-		}
-		p.told = now
-		m.out = append(m.out, Send{To: p.key, Msg: have})
-	}
-}
-
-// ask sends a request and remembers it.
-func (m *Machine) ask(now time.Time, p *peer, msg Message, feed protocol.FeedID) {
-	p.pending = append(p.pending, pending{msg: msg, feed: feed, due: now.Add(m.cfg.Timeout)})
-	m.out = append(m.out, Send{To: p.key, Msg: msg})
-}
-
-func (p *peer) waitsFor(t Type) bool {
-	return slices.ContainsFunc(p.pending, func(r pending) bool { return r.msg.Type() == t })
+	return at.Add(m.cfg.Timeout), true
 }

@@ -136,7 +136,7 @@ type Entry struct {
 	Payload []byte `cbor:"2,keyasint,omitempty"`
 }
 
-// GetPayloads asks for payloads by sequence number.
+// GetPayloads asks for payloads by sequence number, in ascending order.
 type GetPayloads struct {
 	Feed   protocol.FeedID `cbor:"1,keyasint"`
 	Seqs   []uint64        `cbor:"2,keyasint"`
@@ -183,7 +183,8 @@ type NodeAddresses struct {
 	Addresses []string     `cbor:"2,keyasint"` // host:port
 }
 
-// Have tells of feeds that changed since the last telling.
+// Have tells of feeds that changed since the last telling, in ascending order. A
+// Head of 0 tells that nothing is held of the feed any more.
 type Have struct {
 	Feeds []FeedState `cbor:"1,keyasint"`
 }
@@ -264,7 +265,10 @@ func Decode(frame []byte) (Message, error) {
 	if err := protocol.Unmarshal(frame[1:], MaxFrame, m); err != nil {
 		return nil, fmt.Errorf("sync message of type %d: %w", frame[0], err)
 	}
-	return m, check(m)
+	if err := check(m); err != nil {
+		return nil, err
+	}
+	return m, nil
 }
 
 // ReadFrame reads one frame of at most limit bytes and gives what follows its
@@ -289,105 +293,4 @@ func ReadFrame(r io.Reader, limit int) ([]byte, error) {
 		}
 	}
 	return buf, nil
-}
-
-// check applies the limits that CBOR's own decoding does not know.
-func check(m Message) error {
-	bad := func(what string) error { return fmt.Errorf("%w: sync message with %s", protocol.ErrMalformed, what) }
-	switch m := m.(type) {
-	case *Hello:
-		return checkHello(m)
-	case *Welcome:
-		return checkHello((*Hello)(m))
-	case *GetStatements:
-		if len(m.Digests) != Buckets*BucketDigest {
-			return bad("wrong buckets")
-		}
-	case *Statements:
-		if len(m.Raw) > MaxStatements {
-			return bad("too many statements")
-		}
-	case *Vector:
-		return checkFeeds(m.Feeds)
-	case *Have:
-		return checkFeeds(m.Feeds)
-	case *GetEntries:
-		if m.From == 0 || m.Budget > MaxBudget {
-			return bad("a wrong range")
-		}
-	case *Entries:
-		if len(m.Entries) > MaxEntries {
-			return bad("too many entries")
-		}
-	case *GetPayloads:
-		if len(m.Seqs) == 0 || len(m.Seqs) > MaxEntries || m.Budget > MaxBudget {
-			return bad("a wrong range")
-		}
-	case *Payloads:
-		if len(m.Items) > MaxEntries {
-			return bad("too many payloads")
-		}
-	case *GetEpochs:
-		if len(m.Have) > MaxEpochs {
-			return bad("too many epochs")
-		}
-	case *GetAddresses:
-		if len(m.Nodes) > MaxAsked {
-			return bad("too many nodes")
-		}
-	case *Addresses:
-		return checkAddresses(m)
-	}
-	return nil
-}
-
-func checkHello(h *Hello) error {
-	if len(h.Agent) > protocol.MaxLabel {
-		return fmt.Errorf("%w: hello over its limits", protocol.ErrMalformed)
-	}
-	return checkList(h.Addresses)
-}
-
-func checkAddresses(m *Addresses) error {
-	if len(m.List) > MaxAsked {
-		return fmt.Errorf("%w: addresses of %d nodes", protocol.ErrMalformed, len(m.List))
-	}
-	for _, a := range m.List {
-		if err := checkList(a.Addresses); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func checkList(addresses []string) error {
-	if len(addresses) > MaxAddresses {
-		return fmt.Errorf("%w: %d addresses of one node", protocol.ErrMalformed, len(addresses))
-	}
-	for _, a := range addresses {
-		if len(a) > protocol.MaxAddress {
-			return fmt.Errorf("%w: address of %d bytes", protocol.ErrMalformed, len(a))
-		}
-	}
-	return nil
-}
-
-func checkFeeds(feeds []FeedState) error {
-	if len(feeds) > MaxFeeds {
-		return fmt.Errorf("%w: %d feeds in one message", protocol.ErrMalformed, len(feeds))
-	}
-	for i := range feeds {
-		f := &feeds[i]
-		if len(f.Missing) > 2*MaxRanges || len(f.Missing)%2 != 0 || f.Head > 1<<40 {
-			return fmt.Errorf("%w: state of a feed", protocol.ErrMalformed)
-		}
-		last := uint64(0)
-		for j := 0; j < len(f.Missing); j += 2 {
-			if f.Missing[j] <= last || f.Missing[j+1] < f.Missing[j] || f.Missing[j+1] > f.Head {
-				return fmt.Errorf("%w: missing ranges of a feed", protocol.ErrMalformed)
-			}
-			last = f.Missing[j+1]
-		}
-	}
-	return nil
 }

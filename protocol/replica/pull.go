@@ -1,7 +1,6 @@
 package replica
 
 import (
-	"bytes"
 	"iter"
 	"slices"
 	"time"
@@ -9,194 +8,114 @@ import (
 	"github.com/tipmesh/tipmesh/protocol"
 )
 
-// Received handles an answer that came on this node's stream to a neighbour.
-func (m *Machine) Received(now time.Time, node protocol.Key, msg Message) {
-	p := m.peers[node]
-	if p == nil {
-		return
-	}
-	if len(p.pending) == 0 || msg.Type() != p.pending[0].msg.Type()+1 {
-		m.out = append(m.out, Reset{Node: node, Reason: "an answer to no question"})
-		return
-	}
-	request := p.pending[0]
-	p.pending = p.pending[1:]
-	switch msg := msg.(type) {
-	case *Welcome:
-		m.out = append(m.out, Address{Node: node, Addresses: msg.Addresses, Time: msg.Time, Agent: msg.Agent})
-		m.compare(now, p, (*Hello)(msg))
-	case *Statements:
-		m.statements(now, p, request.msg.(*GetStatements), msg)
-	case *Vector:
-		m.vector(now, p, msg)
-	case *Entries:
-		if len(msg.Entries) == 0 || msg.Feed != request.feed {
-			m.Stored(now, node, request.feed, false)
-			return
-		}
-		m.out = append(m.out, Store{From: node, Feed: request.feed, Entries: msg.Entries})
-	case *Payloads:
-		if len(msg.Items) == 0 || msg.Feed != request.feed {
-			m.Stored(now, node, request.feed, false)
-			return
-		}
-		m.out = append(m.out, Store{From: node, Feed: request.feed, Items: msg.Items})
-	case *Addresses:
-		m.out = append(m.out, Hearsay{List: msg.List})
-	case *Epochs:
-		p.unread = false
-		if len(msg.Sealed) > 0 {
-			m.out = append(m.out, Unseal{From: node, Sealed: msg.Sealed})
-		}
-	}
+// feed is a feed that is not complete here. One neighbour at a time is asked for
+// it, its holder, until what it answered has been stored.
+type feed struct {
+	number  uint64 // of the noting
+	direct  bool
+	holder  *peer // nil where nobody is being asked
+	storing bool  // the holder has answered
+	probe   probe
+	asked   FeedState // what this node held when it last asked
+	goal    uint64    // the head that the holder told of then
+	since   time.Time // when it was noted, or when gossip last brought more
+	head    uint64    // what was held then
+	parked  time.Time // nobody may be asked before
 }
 
-// Stored says that the entries of a Store effect have been dealt with. Where any
-// had to be refused, or they brought nothing that this node lacks, the feed is
-// not asked of that neighbour for a while.
-func (m *Machine) Stored(now time.Time, node protocol.Key, feed protocol.FeedID, usable bool) {
-	moved := m.release(feed)
-	if p := m.peers[node]; p != nil {
-		if usable && moved {
-			delete(p.bad, feed)
-		} else if m.lacks(p, feed) {
-			m.shun(now, p, feed)
-		}
+// probe is the state of asking for the other half of a fork proof.
+type probe int
+
+const (
+	probeNone   probe = iota
+	probeWanted       // when the present answer has been stored
+	probeSent
+)
+
+// ready is when the feed may be asked for.
+func (f *feed) ready(patience time.Duration) time.Time {
+	at := f.since.Add(patience)
+	if f.parked.After(at) {
+		return f.parked
 	}
-	m.pull(now)
+	return at
 }
 
-// Diverged says that a neighbour's entry does not follow this node's head: the
-// two hold different entries at it. The neighbour is asked for its own, which is
-// the other half of a fork proof.
-func (m *Machine) Diverged(now time.Time, node protocol.Key, id protocol.FeedID) {
-	mine, _ := m.view.State(id)
-	if p := m.peers[node]; p != nil && mine.Head > 0 {
-		m.ask(now, p, &GetEntries{Feed: id, From: mine.Head, Budget: 1}, id)
-	}
+// maxInFlight is how many feeds one neighbour is asked for at a time, and
+// maxBusy how many are asked for in all, but that each neighbour may always be
+// asked for one: some that do not answer must not hold up the others. With
+// MaxBudget they bound the memory that answers take.
+const (
+	maxInFlight = 4
+	maxBusy     = 16
+)
+
+// queue holds feeds in the order of noting.
+type queue []queued
+
+type queued struct {
+	id     protocol.FeedID
+	number uint64
 }
 
-// Shunned gives how many feeds of how many neighbours are not asked for at
-// present, because what came could not be used.
-func (m *Machine) Shunned(now time.Time) int {
-	n := 0
-	for _, p := range m.peers {
-		for _, g := range p.bad {
-			if now.Before(g.until) {
-				n++
-			}
-		}
-	}
-	return n
+// note begins to ask for a feed.
+func (m *Machine) note(now time.Time, mine *FeedState) *feed {
+	m.count++
+	f := &feed{number: m.count, since: now, head: mine.Head}
+	m.feeds[mine.Feed] = f
+	m.rest = m.push(m.rest, mine.Feed, f)
+	return f
 }
 
-// Forgive forgets which feeds could not be used: what may be used has changed.
-func (m *Machine) Forgive(now time.Time) {
-	for _, p := range m.peers {
-		clear(p.bad)
-		for f := range p.feeds {
-			m.want(now, f)
-		}
-	}
-	m.pull(now)
-}
-
-func (m *Machine) shun(now time.Time, p *peer, feed protocol.FeedID) {
-	g := p.bad[feed]
-	if g == nil {
-		g = &grudge{}
-		p.bad[feed] = g
-	}
-	g.until = now.Add(m.cfg.Backoff << min(g.times, 6))
-	g.times++
-}
-
-// release lets a feed be asked for again and reports whether this node holds
-// more of it than when it was last asked for.
-func (m *Machine) release(id protocol.FeedID) (moved bool) {
-	f := m.feeds[id]
-	if f == nil {
-		return true
-	}
-	f.busy = false
-	mine, _ := m.view.State(id)
-	return mine.Head != f.asked.Head || !slices.Equal(mine.Missing, f.asked.Missing)
-}
-
-// compare asks for what the neighbour's digests show to differ.
-func (m *Machine) compare(now time.Time, p *peer, h *Hello) {
-	mine := m.view.Greeting()
-	p.greeted, p.stated = now, h.Statements
-	if h.Statements != mine.Statements && !p.waitsFor(TypeGetStatements) {
-		m.ask(now, p, &GetStatements{Digests: m.view.StatementDigests()}, protocol.FeedID{})
-	}
-	if h.Vector != p.known() && !p.vector {
-		p.vector, p.partial = true, map[protocol.FeedID]*FeedState{}
-		m.ask(now, p, &GetVector{}, protocol.FeedID{})
-	}
-}
-
-// known is the digest of what the neighbour told so far.
-func (p *peer) known() protocol.Hash {
-	if p.digest.IsZero() {
-		ids := make([]protocol.FeedID, 0, len(p.feeds))
-		for f := range p.feeds {
-			ids = append(ids, f)
-		}
-		protocol.Sorted(ids)
-		p.digest = DigestStates(func(yield func(*FeedState) bool) {
-			for _, f := range ids {
-				if !yield(p.feeds[f]) {
-					return
-				}
-			}
+// push adds to a queue. Feeds leave the queues only here, so that neither grows
+// beyond a few times what is wanted.
+func (m *Machine) push(q queue, id protocol.FeedID, f *feed) queue {
+	if len(q) > 2*len(m.feeds)+64 {
+		q = slices.DeleteFunc(q, func(x queued) bool {
+			f := m.feeds[x.id]
+			return f == nil || f.number != x.number
 		})
 	}
-	return p.digest
+	return append(q, queued{id: id, number: f.number})
 }
 
-func (m *Machine) statements(now time.Time, p *peer, request *GetStatements, msg *Statements) {
-	if len(msg.Raw) > 0 {
-		m.out = append(m.out, Learn{From: p.key, Raw: msg.Raw})
-	}
-	if msg.Next.Compare(request.After) > 0 {
-		m.ask(now, p, &GetStatements{Digests: request.Digests, After: msg.Next}, protocol.FeedID{})
-	}
-}
-
-func (m *Machine) vector(now time.Time, p *peer, msg *Vector) {
-	last := protocol.FeedID{}
-	for i := range msg.Feeds {
-		f := &msg.Feeds[i]
-		p.partial[f.Feed] = f
-		last = f.Feed
-	}
-	if msg.More && len(msg.Feeds) > 0 && len(p.partial) < protocol.MaxFeedsHeld {
-		m.ask(now, p, &GetVector{After: last}, protocol.FeedID{})
+// want looks at a feed of which a neighbour told.
+func (m *Machine) want(now time.Time, p *peer, id protocol.FeedID) {
+	if p.broken || !m.lacks(p, id) {
 		return
 	}
-	p.feeds, p.partial, p.vector, p.digest = p.partial, nil, false, protocol.Hash{}
-	for f := range p.feeds {
-		m.want(now, f)
+	if _, shunned := p.memory.shunned(now, id); shunned && m.feeds[id] != nil {
+		return
 	}
-	m.pull(now)
+	f := m.feeds[id]
+	if f == nil {
+		mine := m.held(id)
+		f = m.note(now, &mine)
+	} else if now.Before(f.parked) {
+		// News of a feed that nobody could be asked for: gossip may bring it.
+		f.parked, f.since = time.Time{}, now
+	}
+	if p.feeds[id].Direct && !f.direct {
+		f.direct = true
+		m.direct = m.push(m.direct, id, f)
+	}
 }
 
-// want notes a feed of which a neighbour may hold more.
-func (m *Machine) want(now time.Time, id protocol.FeedID) {
-	if m.feeds[id] == nil && m.behind(id) {
-		m.feeds[id] = &feed{since: now}
-	}
-}
-
-// behind reports whether any neighbour holds more of the feed.
-func (m *Machine) behind(id protocol.FeedID) bool {
-	for _, p := range m.peers {
-		if m.lacks(p, id) {
-			return true
+// behind reports whether any neighbour holds more of the feed than mine, and
+// whether that includes payloads up to mine's head.
+func (m *Machine) behind(mine *FeedState) (any, payloads bool) {
+	wanted := m.view.Wanted(mine.Feed)
+	for _, p := range m.order {
+		theirs := p.feeds[mine.Feed]
+		if theirs == nil {
+			continue
 		}
+		if _, ok := first(missing(mine, theirs)); ok {
+			return true, true
+		}
+		any = any || ahead(mine, theirs, wanted)
 	}
-	return false
+	return any, false
 }
 
 // lacks reports whether the neighbour holds something of the feed that this
@@ -207,12 +126,18 @@ func (m *Machine) lacks(p *peer, id protocol.FeedID) bool {
 	if theirs == nil {
 		return false
 	}
-	mine, _ := m.view.State(id)
-	if m.view.Wanted(id) > mine.Head && (theirs.Head > mine.Head || contradicts(&mine, theirs)) {
+	mine := m.held(id)
+	if ahead(&mine, theirs, m.view.Wanted(id)) {
 		return true
 	}
 	_, ok := first(missing(&mine, theirs))
 	return ok
+}
+
+// ahead reports whether theirs has entries past mine's head, or another at it,
+// that this node would store.
+func ahead(mine, theirs *FeedState, wanted uint64) bool {
+	return wanted > mine.Head && (theirs.Head > mine.Head || contradicts(mine, theirs))
 }
 
 // contradicts reports whether two nodes hold different entries at one head.
@@ -221,14 +146,23 @@ func contradicts(mine, theirs *FeedState) bool {
 }
 
 // missing gives the payloads that theirs holds and mine does not, up to mine's
-// head.
+// head. It takes no step for what both miss, however much that is.
 func missing(mine, theirs *FeedState) iter.Seq[uint64] {
 	return func(yield func(uint64) bool) {
+		j := 0
 		for i := 0; i+1 < len(mine.Missing); i += 2 {
-			for seq := mine.Missing[i]; seq <= mine.Missing[i+1] && seq <= theirs.Head; seq++ {
-				if theirs.Holds(seq) && !yield(seq) {
+			for seq := mine.Missing[i]; seq <= min(mine.Missing[i+1], theirs.Head); {
+				for j+1 < len(theirs.Missing) && theirs.Missing[j+1] < seq {
+					j += 2
+				}
+				if j+1 < len(theirs.Missing) && theirs.Missing[j] <= seq {
+					seq = theirs.Missing[j+1] + 1
+					continue
+				}
+				if !yield(seq) {
 					return
 				}
+				seq++
 			}
 		}
 	}
@@ -241,127 +175,137 @@ func first(seq iter.Seq[uint64]) (uint64, bool) {
 	return 0, false
 }
 
+// free reports whether one more feed may be asked of a neighbour.
+func (m *Machine) free(p *peer) bool {
+	return !p.broken && p.holds < maxInFlight && (p.holds == 0 || m.busy < maxBusy)
+}
+
 // pull asks for every feed that is behind, has waited long enough for gossip
-// and is not being asked for, of one neighbour that holds more of it.
+// and is not being asked for, of one neighbour that holds more of it: direct
+// feeds first, then the latest noted; every fourth time the oldest, so that
+// none waits forever. Whatever frees a neighbour calls it again.
 func (m *Machine) pull(now time.Time) {
-	busy := 0
-	for _, f := range m.feeds {
-		if f.busy {
-			busy++
-		}
+	m.wake = time.Time{}
+	idle := func() bool { return slices.ContainsFunc(m.order, m.free) }
+	if len(m.feeds) == 0 || !idle() {
+		return
 	}
-	for _, id := range m.due(now) {
-		if busy >= maxBusy {
-			return
-		}
-		f := m.feeds[id]
-		if !m.behind(id) {
-			delete(m.feeds, id)
-			continue
-		}
-		p := m.choose(now, id)
-		if p == nil {
-			f.since = m.retry(now, id)
-			continue
-		}
-		f.busy = true
-		busy++
-		m.request(now, p, id)
-	}
-}
-
-// retry is when to look again for a neighbour to ask for a feed, less the
-// patience: soon if one is merely busy, else when the first is forgiven.
-func (m *Machine) retry(now time.Time, id protocol.FeedID) time.Time {
-	var at time.Time
-	for _, p := range m.peers {
-		if !m.lacks(p, id) {
-			continue
-		}
-		g := p.bad[id]
-		if g == nil || !now.Before(g.until) {
-			return now
-		}
-		if t := g.until.Add(-m.cfg.Patience); at.IsZero() || t.Before(at) {
-			at = t
-		}
-	}
-	return at
-}
-
-// due gives the feeds to ask for now, direct feeds first.
-func (m *Machine) due(now time.Time) []protocol.FeedID {
-	var ids []protocol.FeedID
-	direct := map[protocol.FeedID]bool{}
-	for id, f := range m.feeds {
-		if f.busy || now.Before(f.since.Add(m.cfg.Patience)) {
-			continue
-		}
-		ids = append(ids, id)
-		for _, p := range m.peers {
-			if s := p.feeds[id]; s != nil && s.Direct {
-				direct[id] = true
+	oldest, busy := m.turn%4 == 3, m.busy
+	for _, q := range []queue{m.direct, m.rest} {
+		for i := range q {
+			at := len(q) - 1 - i
+			if oldest {
+				at = i
+			}
+			f := m.feeds[q[at].id]
+			if f == nil || f.number != q[at].number || f.holder != nil {
+				continue
+			}
+			if asked := m.pullFeed(now, q[at].id, f); asked && !idle() {
+				m.turn++
+				return
 			}
 		}
 	}
-	slices.SortFunc(ids, func(a, b protocol.FeedID) int {
-		if direct[a] != direct[b] {
-			if direct[a] {
-				return -1
-			}
-			return 1
-		}
-		return bytes.Compare(a[:], b[:])
-	})
-	return ids
+	if m.busy > busy {
+		m.turn++
+	}
 }
 
-// maxInFlight is how many requests one neighbour is given at a time, and
-// maxBusy how many feeds are asked for in all: together with MaxBudget they
-// bound the memory that answers take.
-const (
-	maxInFlight = 4
-	maxBusy     = 16
-)
+// pullFeed asks for one feed if it is due and somebody can be asked.
+func (m *Machine) pullFeed(now time.Time, id protocol.FeedID, f *feed) bool {
+	due := func(at time.Time) {
+		if m.wake.IsZero() || at.Before(m.wake) {
+			m.wake = at
+		}
+	}
+	if at := f.ready(m.cfg.Patience); now.Before(at) {
+		due(at)
+		return false
+	}
+	c := m.choose(now, id)
+	switch {
+	case c.best != nil:
+		m.hold(c.best, f)
+		m.request(now, c.best, id, f)
+		return true
+	case !c.held:
+		delete(m.feeds, id)
+	case !c.later.IsZero():
+		if !c.full {
+			f.parked = c.later
+		}
+		due(c.later)
+	}
+	return false
+}
 
-// choose picks a neighbour to ask for a feed: the one with the fewest requests
-// under way, by chance among equals.
-func (m *Machine) choose(now time.Time, id protocol.FeedID) *peer {
-	var best *peer
-	ties := 0
-	for _, p := range m.sorted() {
-		if g := p.bad[id]; g != nil && now.Before(g.until) {
+// choice is whom to ask for a feed.
+type choice struct {
+	best  *peer
+	held  bool      // some neighbour holds more
+	full  bool      // one that does is asked for too much already
+	later time.Time // when the first shunned one may be asked again
+}
+
+// choose picks a neighbour to ask for a feed: the one that is asked for the
+// fewest, by chance among equals.
+func (m *Machine) choose(now time.Time, id protocol.FeedID) (c choice) {
+	mine, wanted, ties := m.held(id), m.view.Wanted(id), 0
+	for _, p := range m.order {
+		theirs := p.feeds[id]
+		if theirs == nil || p.broken {
 			continue
 		}
-		if len(p.pending) >= maxInFlight || !m.lacks(p, id) {
+		if _, ok := first(missing(&mine, theirs)); !ok && !ahead(&mine, theirs, wanted) {
 			continue
 		}
+		c.held = true
+		until, shunned := p.memory.shunned(now, id)
 		switch {
-		case best == nil || len(p.pending) < len(best.pending):
-			best, ties = p, 1
-		case len(p.pending) == len(best.pending):
-			ties++
-			if m.rng.IntN(ties) == 0 {
-				best = p
+		case shunned:
+			if c.later.IsZero() || until.Before(c.later) {
+				c.later = until
+			}
+		case !m.free(p):
+			c.full = true
+		case c.best == nil || p.holds < c.best.holds:
+			c.best, ties = p, 1
+		case p.holds == c.best.holds:
+			if ties++; m.rng.IntN(ties) == 0 {
+				c.best = p
 			}
 		}
 	}
-	return best
+	return c
+}
+
+func (m *Machine) hold(p *peer, f *feed) {
+	f.holder, f.storing, f.probe, f.parked = p, false, probeNone, time.Time{}
+	p.holds++
+	m.busy++
+}
+
+// release lets a feed be asked for again.
+func (m *Machine) release(f *feed) {
+	f.holder.holds--
+	m.busy--
+	f.holder, f.storing, f.probe = nil, false, probeNone
 }
 
 // request asks a neighbour for what it holds of a feed and this node lacks:
 // entries past the head first, then the entry that contradicts, then payloads.
-func (m *Machine) request(now time.Time, p *peer, id protocol.FeedID) {
-	mine, _ := m.view.State(id)
+func (m *Machine) request(now time.Time, p *peer, id protocol.FeedID, f *feed) {
+	mine, wanted := m.held(id), m.view.Wanted(id)
 	theirs := p.feeds[id]
-	m.feeds[id].asked = mine
+	f.asked, f.goal = mine, theirs.Head
 	switch {
-	case theirs.Head > mine.Head && m.view.Wanted(id) > mine.Head:
-		m.ask(now, p, &GetEntries{Feed: id, From: mine.Head + 1, Budget: MaxBudget}, id)
-	case contradicts(&mine, theirs) && m.view.Wanted(id) > mine.Head:
+	case theirs.Head > mine.Head && wanted > mine.Head:
+		m.ask(now, p, &GetEntries{Feed: id, From: mine.Head + 1, Budget: p.memory.budget}, id)
+	case contradicts(&mine, theirs) && wanted > mine.Head:
 		m.ask(now, p, &GetEntries{Feed: id, From: mine.Head, Budget: 1}, id)
 	default:
-		get := &GetPayloads{Feed: id, Budget: MaxBudget}
+		get := &GetPayloads{Feed: id, Budget: p.memory.budget}
 		for seq := range missing(&mine, theirs) {
 			if get.Seqs = append(get.Seqs, seq); len(get.Seqs) == MaxEntries {
 				break
