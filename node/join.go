@@ -213,9 +213,9 @@ func (ts *tickets) bind(t *openTicket, card protocol.StatementID) (bool, error) 
 	return ok, nil
 }
 
-// serve answers one joiner.
+// serve answers one joiner. The join host closes the stream afterwards: closing
+// it here would cut off the last answer before the joiner has read it.
 func (ts *tickets) serve(s Stream) {
-	defer func() { ignore(s.Close()) }()
 	stopped := context.AfterFunc(ts.n.ctx, func() { ignore(s.Reset()) })
 	defer stopped()
 	for {

@@ -10,6 +10,7 @@ import (
 	"github.com/tipmesh/tipmesh/node"
 	"github.com/tipmesh/tipmesh/node/transport"
 	"github.com/tipmesh/tipmesh/protocol"
+	"github.com/tipmesh/tipmesh/protocol/trust"
 )
 
 // ErrRefused tells that the inviter will not let this card in.
@@ -84,7 +85,7 @@ func (h *Home) admitted(reply *node.JoinReply) error {
 	if err := h.Node.Learn(list...); err != nil {
 		return fmt.Errorf("join: keep the roster: %w", err)
 	}
-	if m, ok := h.Node.Roster().Member(h.Member); !ok || m.State != "active" {
+	if m, ok := h.Node.Roster().Member(h.Member); !ok || m.State != trust.StateActive {
 		return errors.New("join: the inviter says we are in, and what it sent does not show it; ask for a new ticket")
 	}
 	done := *h.file
