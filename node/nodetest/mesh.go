@@ -55,6 +55,7 @@ type Member struct {
 	Handle  string
 	Store   *memory.Store
 	Node    *node.Node // nil while stopped
+	runs    int        // how often it was started
 	Author  stix.Author
 	nodeKey ed25519.PrivateKey
 	key     ed25519.PrivateKey
@@ -182,6 +183,7 @@ func (m *Mesh) Start(i int) {
 		}
 	}
 	p.Node.Introduce(others)
+	p.runs++
 	ctx, cancel := context.WithCancel(context.Background())
 	p.stop, p.done = cancel, make(chan error, 1)
 	started := make(chan struct{})
@@ -215,6 +217,7 @@ func (m *Mesh) Stop(i int) {
 func (m *Mesh) Crash(i int) {
 	m.T.Helper()
 	left := m.Members[i].Store.Clone()
+	m.Members[i].runs++
 	m.Stop(i)
 	m.Members[i].Store = left
 }
@@ -226,10 +229,8 @@ func (m *Mesh) StopAll() {
 	}
 }
 
-// Share shares one bundle of indicators of domains with everyone, and remembers
-// it as acknowledged.
-func (m *Mesh) Share(i int, names ...string) error {
-	p := m.Members[i]
+// bundle makes a bundle of indicators of domains.
+func (p *Member) bundle(names []string) ([]byte, []store.Value) {
 	h := stix.Handling{TLP: stix.TLPGreen, Action: stix.ActionDetect}
 	objs := []stix.Object{p.Author.Identity(), stix.TLPGreen.Marking()}
 	var values []store.Value
@@ -237,11 +238,15 @@ func (m *Mesh) Share(i int, names ...string) error {
 		objs = append(objs, stix.NewIndicator(p.Author, "domain", n, h, time.Now()))
 		values = append(values, store.Value{Type: "domain", Text: n})
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
-	defer cancel()
-	places, err := p.Node.Write(ctx, [][]byte{stix.AppendBundle(nil, "", objs)}, "green")
+	return stix.AppendBundle(nil, "", objs), values
+}
+
+// Share shares one bundle of indicators of domains with everyone, and remembers
+// it as acknowledged.
+func (m *Mesh) Share(i int, names ...string) error {
+	a, err := m.write(i, m.Members[i].Node, names...)
 	if err == nil {
-		m.acked = append(m.acked, Acked{By: i, Places: places, Values: values})
+		m.acked = append(m.acked, a)
 	}
 	return err
 }
