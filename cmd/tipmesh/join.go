@@ -103,7 +103,7 @@ func runJoin(ctx context.Context, opts *JoinOptions, gopts *GlobalOptions, arg s
 	case err != nil:
 		return err
 	default:
-		j.words = sixWords(made.Mesh, ticket.Inviter, made.Card.ID(), ticket.ID())
+		j.words = api.Words(made.Mesh, ticket.Inviter, made.Card.ID(), ticket.ID())
 		if made.Again {
 			gopts.notef("Going on with the join that was begun before.")
 		}
@@ -196,7 +196,7 @@ func (j *joining) accepted(m *home.Made) error {
 		return j.gopts.print(joinJSON{Kind: "join", State: "accepted", Mesh: m.Mesh.String(), Words: j.words,
 			Member: &api.Name{ID: m.Member.String(), Name: m.Card.Doc().(*protocol.Card).Handle}})
 	}
-	j.gopts.sayf("Your words:  %s      read them to a governor", joinWords(j.words))
+	j.gopts.sayf("Your words:  %s      read them to a governor", strings.Join(j.words, "-"))
 	return nil
 }
 
