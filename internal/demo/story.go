@@ -12,11 +12,8 @@ import (
 	"github.com/tipmesh/tipmesh/internal/api"
 )
 
-// The names of the story.
-const (
-	meshName = "Harbour Alliance"
-	lateName = "late-write.tipmesh-demo.com" // elm's, after its removal
-)
+// meshName is the mesh of the story.
+const meshName = "Harbour Alliance"
 
 // story is the demo under way.
 type story struct {
@@ -250,7 +247,7 @@ func (s *story) speed(ctx context.Context) error {
 		found += n
 	}
 	f := s.facts
-	if err := s.tell(ctx, fact{member: "alder", what: "shared", text: fmt.Sprintf("shares VPNFilter: %d hashes, %d URLs, %d addresses, %d onions, %d domain",
+	if err := s.tell(ctx, fact{member: "alder", what: "shared", text: fmt.Sprintf("shares VPNFilter: %d sha256, %d url, %d ipv4, %d onion, %d domain",
 		len(f.SHA256), len(f.URL), len(f.IPv4), len(f.Onion), len(f.Domain)), ok: found == len(values) && sh.Durable && len(sh.LeftOut) == 0,
 		facts: map[string]any{"found": sh.Found, "held_by": sh.HeldBy.Have}}); err != nil {
 		return err
@@ -283,7 +280,8 @@ func (s *story) show(ctx context.Context, m *member, value string) error {
 		return err
 	}
 	for _, a := range found.Assertions {
-		s.plain("         toknowall[.]com  %s  %s says %s, %s, TLP:%s", strings.ToUpper(found.Verdict), a.Member.Name, a.Says, a.Action, strings.ToUpper(a.TLP))
+		s.plain("         toknowall[.]com   domain                                    %s", strings.ToUpper(found.Verdict))
+		s.plain("           %s  %s, %s, TLP:%s", a.Member.Name, a.Says, a.Action, strings.ToUpper(a.TLP))
 	}
 	return s.pause(ctx, time.Second)
 }
@@ -357,7 +355,7 @@ func (s *story) away(ctx context.Context, m *member) error {
 		return err
 	}
 	present := others(s.all, m)
-	values := []string{"https://update.tipmesh-demo-dropper.com/bin32/update.php", "tipmesh-demo-dropper.com", "37.120.222.99"}
+	values := routine("while " + m.handle + " is away")[:3]
 	sh, err := s.share(ctx, birch, values, api.ShareRequest{TLP: "amber", Wait: "3"}, others(s.all, birch))
 	if err != nil {
 		return err
@@ -443,7 +441,7 @@ func (s *story) right(ctx context.Context) error {
 // after shares something that the removed member must not read.
 func (s *story) after(ctx context.Context, by, gone *member, rest []*member, before int) error {
 	begun := time.Now()
-	value := []string{"after-removal.tipmesh-demo.com"}
+	value := routine("after the removal")[:1]
 	sh, err := s.share(ctx, by, value, api.ShareRequest{TLP: "amber", Wait: "all"}, others(rest, by))
 	if err != nil {
 		return err
@@ -506,10 +504,14 @@ func (s *story) reached(by, gone *member, before int) (int, error) {
 
 // late lets the removed member write once more.
 func (s *story) late(ctx context.Context, gone *member, rest []*member) error {
-	value := []string{lateName}
-	_, err := gone.client.Share(ctx, api.ShareRequest{Body: strings.NewReader(list(value)), Name: "late", To: "everyone", TLP: "green", Wait: "none"})
+	value := routine("late write")[:1]
+	before, err := inventory(gone.home.Node.Store())
+	if err != nil {
+		return err
+	}
+	_, err = gone.client.Share(ctx, api.ShareRequest{Body: strings.NewReader(list(value)), Name: "late", To: "everyone", TLP: "green", Wait: "none"})
 	var coded *api.Error
-	own := "written at home"
+	own := "on its own disk"
 	switch {
 	case errors.As(err, &coded) && coded.Code == api.CodeDenied:
 		own = "refused by its own node"
@@ -519,20 +521,38 @@ func (s *story) late(ctx context.Context, gone *member, rest []*member) error {
 	if err := s.settle(ctx); err != nil {
 		return err
 	}
+	written, err := inventory(gone.home.Node.Store())
+	if err != nil {
+		return err
+	}
+	for id := range before {
+		delete(written, id)
+	}
 	refusedBy := 0
 	for _, m := range rest {
 		n, err := m.knows(ctx, value)
 		if err != nil {
 			return err
 		}
+		held, err := inventory(m.home.Node.Store())
+		if err != nil {
+			return err
+		}
+		for id := range written {
+			if _, ok := held[id]; ok {
+				n++
+			}
+		}
 		if n == 0 {
 			refusedBy++
 		}
 	}
-	s.refused++
-	return s.tell(ctx, fact{member: gone.handle, what: "late_write", text: "writes once more: " + own + ", not_admitted elsewhere",
-		right: fmt.Sprintf("taken by %d of %d", len(rest)-refusedBy, len(rest)), ok: refusedBy == len(rest),
-		facts: map[string]any{"own": own, "refused_by": refusedBy, "of": len(rest)}})
+	ok := refusedBy == len(rest)
+	if ok {
+		s.refused++
+	}
+	return s.tell(ctx, fact{member: gone.handle, what: "late_write", text: "writes once more, " + own + ":", right: fmt.Sprintf("refused by %d of %d", refusedBy, len(rest)),
+		ok: ok, facts: map[string]any{"own": own, "written": len(written), "refused_by": refusedBy, "of": len(rest)}})
 }
 
 // end counts what was acknowledged and what is held.
@@ -577,7 +597,7 @@ func (s *story) end(ctx context.Context) (*Summary, error) {
 	}
 	s.plain("")
 	s.plain("Done in %.0f s: %s indicators in %d entries; lost %d, forks %d, refused %d", sum.TookS, thousands(indicators), entries, lost, forks, s.refused)
-	s.plain("(elm's late write: not_admitted).")
+	s.plain("(elm's late write, which no other member has).")
 	for _, f := range s.failed {
 		s.plain("NOT SO: %s", f)
 	}

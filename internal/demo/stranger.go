@@ -44,7 +44,8 @@ func (s *story) strangers(ctx context.Context, target *member) error {
 	for _, x := range []struct {
 		text string
 		mesh protocol.MeshID
-	}{{"a node of another mesh", protocol.MeshID(protocol.HashOf([]byte("another mesh")))}, {"a node that knows the mesh's number", target.home.Mesh}} {
+	}{{"a node of another mesh", protocol.MeshID(protocol.HashOf([]byte("another mesh")))}, {"a node without a mesh", protocol.MeshID{}},
+		{"a node that names this mesh", target.home.Mesh}} {
 		given, err := knock(ctx, x.mesh, key, addresses)
 		if err != nil {
 			return err
