@@ -87,4 +87,3 @@ func (Unseal) effect()  {}
 func (Address) effect() {}
 func (Hearsay) effect() {}
 func (Reset) effect()   {}
-
