@@ -2,6 +2,7 @@ package api
 
 import (
 	"cmp"
+	"math"
 	"net/http"
 	"slices"
 	"strings"
@@ -156,12 +157,22 @@ func (s *Server) answerProposal(w http.ResponseWriter, id protocol.StatementID, 
 // rosterLog answers GET /v1/roster/log: the statements, oldest first.
 func (s *Server) rosterLog(w http.ResponseWriter, _ *http.Request) error {
 	list := s.n.Statements()
-	slices.SortStableFunc(list, func(a, b *protocol.Statement) int { return cmp.Compare(a.Time, b.Time) })
+	slices.SortStableFunc(list, func(a, b *protocol.Statement) int {
+		return cmp.Or(cmp.Compare(a.Time, b.Time), cmp.Compare(order(a.Kind), order(b.Kind)))
+	})
 	out := make([]LogRecord, 0, len(list))
 	for _, x := range list {
 		out = append(out, s.record(x))
 	}
 	return lines(s, w, out)
+}
+
+// order puts what was stated in one moment after what it is about.
+func order(k protocol.Kind) protocol.Kind {
+	if k == protocol.KindApproval {
+		return math.MaxUint64
+	}
+	return k
 }
 
 func (s *Server) record(x *protocol.Statement) LogRecord {

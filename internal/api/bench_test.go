@@ -1,0 +1,49 @@
+package api
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tipmesh/tipmesh/protocol"
+)
+
+// TestShareMany shares a long list, and again with another action, so that each
+// value is compared with what is held. Run with -v for the times.
+func TestShareMany(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a long list")
+	}
+	const n = 20_000
+	alder := found(t, protocol.Rules{})
+	birch := alder.invited("birch")
+	alder.inStep()
+	var text strings.Builder
+	for i := range n {
+		fmt.Fprintf(&text, "h%d.kwaad.nl\n", i)
+	}
+	for _, c := range []struct {
+		what, action string
+		fresh        int
+	}{{"first", "detect", n}, {"again", "detect", 0}, {"next version", "block", n}} {
+		began := time.Now()
+		sh := alder.shareText(text.String(), func(q *ShareRequest) { q.Action, q.Timeout = c.action, time.Minute })
+		held := time.Since(began)
+		if _, err := birch.Status(t.Context(), "in-step", time.Minute); err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("%s: %d values on disk in %.2f s, held by birch after %.2f s, queryable there after %.2f s",
+			c.what, n, sh.DiskS, held.Seconds(), time.Since(began).Seconds())
+		if sh.New != c.fresh || sh.HeldBy.Have != 1 || len(sh.IDs) != n || len(sh.LeftOut) != n-c.fresh {
+			t.Errorf("%s: new %d, held by %+v, left out %d", c.what, sh.New, sh.HeldBy, len(sh.LeftOut))
+		}
+	}
+	if f := birch.find(fmt.Sprintf("h%d.kwaad.nl", n-1)); f.Verdict != VerdictMalicious || f.Assertions[0].Action != "block" {
+		t.Errorf("the last one: %+v", f)
+	}
+	x, err := birch.Show(t.Context(), birch.find("h0.kwaad.nl").Assertions[0].Share)
+	if err != nil || x.Share.Total != n || len(x.Share.Objects) != mostListed || x.Share.Found["indicator"] != n {
+		t.Errorf("show: %v", err)
+	}
+}
