@@ -317,9 +317,11 @@ func (n *Node) unsealEpochs(sealed []byte) {
 
 // handOver answers a neighbour that asks for epochs: with those its member is
 // entitled to and does not have, sealed to that member. An epoch narrowed by a
-// trust list is handed on by its maker alone.
+// trust list is handed on by its maker alone. One whose maker knew of departures
+// that this node does not know of yet stays here: the neighbour may be who left.
 func (n *Node) handOver(node protocol.Key, have []protocol.EpochID) (*replica.Epochs, error) {
-	m, ok := n.Roster().ByNode(node)
+	r := n.Roster()
+	m, ok := r.ByNode(node)
 	if !ok {
 		return nil, ErrNotMember
 	}
@@ -329,7 +331,7 @@ func (n *Node) handOver(node protocol.Key, have []protocol.EpochID) (*replica.Ep
 	}
 	var give []*protocol.Epoch
 	for _, e := range n.keys.all() {
-		if held[e.ID()] || e.Narrow && (e.Maker != n.cfg.Member || !e.Reads(m.ID)) {
+		if held[e.ID()] || e.Narrow && (e.Maker != n.cfg.Member || !e.Reads(m.ID)) || !r.Knows(e.Departures) {
 			continue
 		}
 		if give = append(give, e.Epoch); len(give) == protocol.MaxGrantEpochs {

@@ -165,7 +165,7 @@ func (n *Node) Submit(list ...*protocol.Statement) error {
 		return err
 	}
 	n.publish(list...)
-	if after := n.Roster(); before.Departures() != after.Departures() {
+	if after := n.Roster(); !slices.Equal(before.Departures(), after.Departures()) {
 		n.renewEpoch()
 	}
 	return nil

@@ -245,7 +245,7 @@ func (n *Node) fits(e *epoch, tlp string) bool {
 // by this member for exactly them.
 func (n *Node) usable(e *epoch, readers []protocol.MemberID, full bool) bool {
 	r := n.Roster()
-	if e.Departures != r.Departures() || n.now().UnixMilli()-e.Time > epochLifetime.Milliseconds() {
+	if !slices.Equal(e.Departures, r.Departures()) || n.now().UnixMilli()-e.Time > epochLifetime.Milliseconds() {
 		return false
 	}
 	if m, ok := r.ByNode(e.Node); !ok || m.ID != e.Maker {

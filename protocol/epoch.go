@@ -18,7 +18,7 @@ type Epoch struct {
 	Maker      MemberID   `cbor:"4,keyasint"`
 	Node       Key        `cbor:"5,keyasint"`           // the maker's node, the signer
 	State      Hash       `cbor:"6,keyasint"`           // audience state or roster digest the maker saw
-	Departures Hash       `cbor:"7,keyasint"`           // digest of all departures among its readers
+	Departures []Hash     `cbor:"7,keyasint"`           // everything that had taken a reader away, as the maker saw it; ascending: see trust.Roster
 	Readers    []MemberID `cbor:"8,keyasint"`           // ascending
 	Narrow     bool       `cbor:"9,keyasint,omitempty"` // made for fewer than the audience, by the maker's trust list: never adopted or handed on by others
 	Identity   string     `cbor:"10,keyasint"`          // age identity, AGE-SECRET-KEY-PQ-1...

@@ -12,7 +12,7 @@ const (
 	MaxPayload       = 4 << 20   // a sealed payload, as carried
 	MaxOpened        = 8 << 20   // a sealed payload, opened
 	MaxInline        = 32 << 10  // a payload that gossip carries beside its header
-	MaxEpoch         = 128 << 10 // a signed epoch
+	MaxEpoch         = 256 << 10 // a signed epoch
 	MaxAudienceState = 128 << 10 // a signed audience state
 	MaxTicket        = 1 << 20   // a ticket with charter and line
 )
@@ -21,6 +21,7 @@ const (
 const (
 	MaxGovernors      = 64   // governors of a mesh
 	MaxReaders        = 1024 // readers of an epoch; age's own limit is of this order
+	MaxDepartures     = 4096 // departures named by an epoch
 	MaxNodes          = 8    // nodes named by a card
 	MaxRetired        = 64   // retired nodes named by a card
 	MaxCuts           = 1024 // feeds named by a cut

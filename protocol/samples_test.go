@@ -120,7 +120,7 @@ func sampleEpoch() Epoch {
 	mesh := sampleMesh()
 	return Epoch{
 		Mesh: mesh, Audience: Everyone(mesh), Maker: MemberID(hashNamed("member")), State: hashNamed("state"),
-		Departures: hashNamed("departures"), Readers: []MemberID{{1}, {2}}, Narrow: true, Identity: sampleIdentity, Time: at,
+		Departures: Sorted([]Hash{hashNamed("departure 1"), hashNamed("departure 2")}), Readers: []MemberID{{1}, {2}}, Narrow: true, Identity: sampleIdentity, Time: at,
 	}
 }
 

@@ -1,7 +1,6 @@
 package trust
 
 import (
-	"bytes"
 	"fmt"
 	"slices"
 	"strings"
@@ -29,7 +28,7 @@ func (f *fold) roster() *Roster {
 		r.giveHandles()
 		r.Proposals = f.proposals()
 		f.raise(r)
-		r.digest, r.departures = r.sumRoster(), f.sumDepartures(r)
+		r.digest, r.departures = r.sumRoster(), f.listDepartures(r)
 	}
 	// Candidate and Accept look chains up later, perhaps from many goroutines:
 	// they must find all of them made.
@@ -156,13 +155,12 @@ func (r *Roster) sumRoster() protocol.Hash {
 	return protocol.DomainDigest.Sum(protocol.Marshal(&doc))
 }
 
-// sumDepartures is the digest of everything that took a reader away. Each item
-// keeps its name for good, so that confirming a suspension, say, makes no new
-// departure.
-func (f *fold) sumDepartures(r *Roster) protocol.Hash {
-	var items [][]byte
+// listDepartures names everything that took a reader away. Each departure keeps
+// its name for good, so that confirming a suspension, say, makes no new one.
+func (f *fold) listDepartures(r *Roster) []protocol.Hash {
+	var items []protocol.Hash
 	add := func(kind byte, member protocol.MemberID, what [32]byte) {
-		items = append(items, append(append([]byte{kind}, member[:]...), what[:]...))
+		items = append(items, protocol.DomainDigest.Sum([]byte("departure\x00"), []byte{kind}, member[:], what[:]))
 	}
 	for _, m := range r.Members {
 		p := f.people[m.ID]
@@ -183,9 +181,7 @@ func (f *fold) sumDepartures(r *Roster) protocol.Hash {
 			}
 		}
 	}
-	slices.SortFunc(items, bytes.Compare)
-	items = slices.CompactFunc(items, bytes.Equal)
-	return protocol.DomainDigest.Sum([]byte("departures\x00"), bytes.Join(items, nil))
+	return protocol.Sorted(items)
 }
 
 // String is the roster as text, for tests and transcripts.

@@ -192,7 +192,7 @@ func TestOthersCannotChangeTheRoster(t *testing.T) {
 			}
 		}
 		after := s.fold()
-		if after.Digest() != before.Digest() || after.Departures() != before.Departures() || after.Line != before.Line {
+		if after.Digest() != before.Digest() || !slices.Equal(after.Departures(), before.Departures()) || after.Line != before.Line {
 			t.Fatalf("outsiders changed\n%s\ninto\n%s", before, after)
 		}
 		for _, n := range cast {

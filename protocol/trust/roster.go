@@ -26,7 +26,7 @@ type Roster struct {
 	byID       map[protocol.MemberID]*Member
 	byHandle   map[string]*Member
 	digest     protocol.Hash
-	departures protocol.Hash
+	departures []protocol.Hash
 }
 
 // State says how a member stands.
@@ -196,10 +196,21 @@ func (r *Roster) Forks(node protocol.Key) []*Fork {
 // agree on who is in.
 func (r *Roster) Digest() protocol.Hash { return r.digest }
 
-// Departures covers everything that took a reader away: removals, void
+// Departures names everything that took a reader away, ascending: removals, void
 // admissions, nodes that may no longer act, age recipients that were replaced.
 // It changes whenever an epoch must be replaced.
-func (r *Roster) Departures() protocol.Hash { return r.departures }
+func (r *Roster) Departures() []protocol.Hash { return r.departures }
+
+// Knows reports whether this roster has every one of the departures. One that
+// lacks any may take somebody who has gone for a member still.
+func (r *Roster) Knows(departures []protocol.Hash) bool {
+	for _, d := range departures {
+		if _, ok := slices.BinarySearchFunc(r.departures, d, protocol.Hash.Compare); !ok {
+			return false
+		}
+	}
+	return true
+}
 
 // AlarmKind says what is wrong.
 type AlarmKind string
