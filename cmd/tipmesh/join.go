@@ -238,7 +238,7 @@ func (j *joining) admit(ctx context.Context, h *home.Home) error {
 			return j.admitted(h)
 		case ctx.Err() != nil:
 			return fail(api.CodeUnavailable, "the same command goes on where this one stopped", "not in yet: %s", j.waitingFor(ctx.Err()))
-		case strings.Contains(err.Error(), "join refused"):
+		case errors.Is(err, home.ErrRefused):
 			return fail(api.CodeDenied, "ask "+clean(j.ticket.Handle)+" for a new ticket", "%v", err)
 		case !errors.Is(err, home.ErrDamaged) && (tries > 0 || j.told):
 		case errors.Is(err, home.ErrDamaged):

@@ -265,7 +265,7 @@ func cmdJSON(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: json KIND PATH [VALUE | > NAME]")
 	}
 	text := ts.ReadFile("stdout")
-	if strings.TrimSpace(text) == "" {
+	if args[0] == "error" {
 		text = ts.ReadFile("stderr")
 	}
 	var seen []string
@@ -273,7 +273,7 @@ func cmdJSON(ts *testscript.TestScript, neg bool, args []string) {
 		var v map[string]any
 		d := json.NewDecoder(strings.NewReader(line))
 		d.UseNumber()
-		if err := d.Decode(&v); err != nil {
+		if err := d.Decode(&v); err != nil && args[0] != "error" {
 			ts.Fatalf("not JSON: %s", line)
 		}
 		if v["kind"] != args[0] {
