@@ -183,14 +183,11 @@ func holds(list []store.Object, o store.Object) bool {
 // twins gives a value and, for a URL, what it is with the other scheme.
 func twins(v observable.Value) []observable.Value {
 	out := []observable.Value{v}
-	if v.Type != observable.URL {
+	if v.Type != observable.URL || !strings.HasPrefix(v.Text, "http") {
 		return out
 	}
 	rest := v.Schemeless()
 	for _, scheme := range []string{"http://", "https://"} {
-		if !strings.HasPrefix(v.Text, "http://") && !strings.HasPrefix(v.Text, "https://") {
-			break
-		}
 		if t, err := observable.ParseAs(observable.URL, scheme+rest); err == nil && t.Text != v.Text {
 			out = append(out, t)
 		}

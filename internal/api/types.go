@@ -397,7 +397,6 @@ type Card struct {
 	Nodes     []string `json:"nodes"`   // peer IDs
 	AlsoOn    []Name   `json:"also_on"` // members that work on the same
 	Statement string   `json:"card"`    // hexadecimal, for roster propose add
-	KnownBy   int      `json:"known_by,omitempty"`
 }
 
 // CardChange is what to change of a card; nil leaves a field as it is.
