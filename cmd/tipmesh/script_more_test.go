@@ -47,6 +47,18 @@ func cmdTry(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+// cmdEventually: eventually CODE PROGRAM ARG... runs it until it ends with this
+// exit code.
+func cmdEventually(ts *testscript.TestScript, neg bool, args []string) {
+	until(ts, strings.Join(args, " "), func() bool {
+		code := "0"
+		if exit, ok := ts.Exec(args[1], args[2:]...).(*exec.ExitError); ok {
+			code = strconv.Itoa(exit.ExitCode())
+		}
+		return code == args[0]
+	})
+}
+
 // until looks again and again, in a bounded time.
 func until(ts *testscript.TestScript, what string, done func() bool) {
 	end := time.Now().Add(patience)

@@ -9,12 +9,14 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"sort"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -27,6 +29,10 @@ const patience = 60 * time.Second
 
 func TestScript(t *testing.T) {
 	data := dataFolder()
+	golden, err := filepath.Abs(filepath.Join("testdata", "golden"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir:                 filepath.Join("testdata", "script"),
 		RequireExplicitExec: true,
@@ -36,6 +42,7 @@ func TestScript(t *testing.T) {
 			long := strings.Repeat(strings.Repeat("long", 12)+"/", 4) + "home"
 			env.Setenv("LONG", long)
 			env.Values[daemonsKey{}] = newDaemons(env)
+			env.Values[goldenKey{}] = golden
 			return nil
 		},
 		Condition: func(cond string) (bool, error) {
@@ -49,8 +56,8 @@ func TestScript(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"start": cmdStart, "halt": cmdHalt, "kill9": cmdKill9, "mesh": cmdMesh,
-			"json": cmdJSON, "shareloop": cmdShareLoop, "foundall": cmdFoundAll, "normal": cmdNormal, "make": cmdMake,
-			"exits": cmdExits, "try": cmdTry, "await": cmdAwait, "cutoff": cmdCutOff, "joinstart": cmdJoinStart, "joinwait": cmdJoinWait,
+			"json": cmdJSON, "shareloop": cmdShareLoop, "foundall": cmdFoundAll, "golden": cmdGolden, "make": cmdMake,
+			"exits": cmdExits, "try": cmdTry, "eventually": cmdEventually, "await": cmdAwait, "cutoff": cmdCutOff, "joinstart": cmdJoinStart, "joinwait": cmdJoinWait,
 			"samewords": cmdSameWords, "stranger": cmdStranger,
 		},
 	})
@@ -412,26 +419,64 @@ func cmdFoundAll(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Logf("all %d acknowledged found", len(want))
 }
 
-// What differs from run to run in an answer.
-var variable = []*regexp.Regexp{
-	regexp.MustCompile(`\d{4}-\d\d-\d\dT[0-9:.]+Z`),
-	regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`),
-	regexp.MustCompile(`\b12D3[A-Za-z0-9]+|[0-9a-f]{64}`),
-	regexp.MustCompile(`\b(share|proposal|indicator|mesh|member|grouping):[0-9a-z]{4,}`),
-	regexp.MustCompile(`"(words)":\[[^\]]*\]`),
-	regexp.MustCompile(`"(took_s|uptime_s|skew_s|bytes|heard_s|last_heard_s|ms)":[-0-9.e]+`),
-	regexp.MustCompile(`127\.0\.0\.1:\d+`),
-	regexp.MustCompile(`"(text|home|socket|version|revision|go|platform)":"[^"]*"`),
+// What differs from run to run in an answer, and what stands for it.
+var variable = []struct {
+	re   *regexp.Regexp
+	mark string
+}{
+	{regexp.MustCompile(`\d{4}-\d\d-\d\dT[0-9:.]+Z`), "TIME"},
+	{regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`), "UUID"},
+	{regexp.MustCompile(`\b12D3[A-Za-z0-9]+|[0-9a-f]{64,}`), "ID"},
+	{regexp.MustCompile(`"([a-z-]+):[0-9a-z]{5,8}"`), `"$1:REF"`},
+	{regexp.MustCompile(`"(took_s|disk_s|uptime_s|skew_s|bytes)":[-0-9.e+]+`), `"$1":0`},
+	{regexp.MustCompile(`127\.0\.0\.1:\d+`), "ADDRESS"},
 }
 
-// cmdNormal: normal FILE writes the last stdout to FILE without what differs
-// from run to run.
-func cmdNormal(ts *testscript.TestScript, neg bool, args []string) {
+// cmdGolden: golden NAME compares the last stdout with testdata/golden/NAME.json,
+// without what differs from run to run, lists in the order of their text. With
+// TIPMESH_GOLDEN=1 it writes the file.
+func cmdGolden(ts *testscript.TestScript, neg bool, args []string) {
 	text := ts.ReadFile("stdout")
-	for i, mark := range []string{"TIME", "UUID", "ID", "$1:REF", `"$1":[]`, `"$1":0`, "ADDR", `"$1":""`} {
-		text = variable[i].ReplaceAllString(text, mark)
+	for _, v := range variable {
+		text = v.re.ReplaceAllString(text, v.mark)
 	}
-	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o644))
+	var got strings.Builder
+	for line := range strings.Lines(text) {
+		var v any
+		ts.Check(json.Unmarshal([]byte(line), &v))
+		raw, err := json.MarshalIndent(sortLists(v), "", " ")
+		ts.Check(err)
+		fmt.Fprintf(&got, "%s\n", raw)
+	}
+	path := filepath.Join(ts.Value(goldenKey{}).(string), args[0]+".json")
+	if os.Getenv("TIPMESH_GOLDEN") == "1" {
+		ts.Check(os.WriteFile(path, []byte(got.String()), 0o644))
+		return
+	}
+	want, err := os.ReadFile(path)
+	ts.Check(err)
+	if d := cmp.Diff(string(want), got.String()); d != "" {
+		ts.Fatalf("%s differs; TIPMESH_GOLDEN=1 writes it anew:\n%s", path, d)
+	}
+}
+
+type goldenKey struct{}
+
+// sortLists orders the lists in a JSON value by their text, since the IDs that
+// order members are made anew in every run.
+func sortLists(v any) any {
+	switch x := v.(type) {
+	case map[string]any:
+		for k := range x {
+			x[k] = sortLists(x[k])
+		}
+	case []any:
+		for i := range x {
+			x[i] = sortLists(x[i])
+		}
+		sort.SliceStable(x, func(i, j int) bool { return fmt.Sprint(x[i]) < fmt.Sprint(x[j]) })
+	}
+	return v
 }
 
 // cmdMake: make KIND FILE [SIZE] writes a broken input.
