@@ -152,8 +152,8 @@ func (n *Node) State(content protocol.Content) (*protocol.Statement, error) {
 }
 
 // Submit keeps statements that were signed here or elsewhere, tells the others
-// of them, and, where they complete a change that takes a reader away, makes the
-// new epoch at once.
+// of them, and, where they change the roster such that everyone needs an epoch,
+// makes it at once: the others leave it to who completed the change.
 func (n *Node) Submit(list ...*protocol.Statement) error {
 	for _, s := range list {
 		if err := n.Roster().Accept(s); err != nil && len(list) == 1 {
@@ -165,7 +165,7 @@ func (n *Node) Submit(list ...*protocol.Statement) error {
 		return err
 	}
 	n.publish(list...)
-	if after := n.Roster(); !slices.Equal(before.Departures(), after.Departures()) {
+	if before.Digest() != n.Roster().Digest() {
 		n.renewEpoch()
 	}
 	return nil

@@ -364,15 +364,14 @@ func (n *Node) makeEpoch(readers []protocol.MemberID, full bool) (*epoch, error)
 	return &epoch{Epoch: made, identity: id}, nil
 }
 
-// renewEpoch makes the new epoch of everyone after this node completed a change
-// that took a reader away, so that the others need not.
+// renewEpoch makes an epoch for everyone if there is none to use.
 func (n *Node) renewEpoch() {
 	readers := []protocol.MemberID{}
 	for _, m := range n.Roster().Active() {
 		readers = append(readers, m.ID)
 	}
 	protocol.Sorted(readers)
-	if n.mayWrite() != nil {
+	if n.mayWrite() != nil || len(readers) < 2 {
 		return
 	}
 	if _, err := n.makeEpoch(readers, true); err != nil {
