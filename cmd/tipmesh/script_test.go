@@ -440,22 +440,24 @@ func cmdGolden(ts *testscript.TestScript, neg bool, args []string) {
 	for _, v := range variable {
 		text = v.re.ReplaceAllString(text, v.mark)
 	}
-	var got strings.Builder
+	var blocks []string
 	for line := range strings.Lines(text) {
 		var v any
 		ts.Check(json.Unmarshal([]byte(line), &v))
 		raw, err := json.MarshalIndent(sortLists(v), "", " ")
 		ts.Check(err)
-		fmt.Fprintf(&got, "%s\n", raw)
+		blocks = append(blocks, string(raw)+"\n")
 	}
+	sort.Strings(blocks) // members come in the order of their IDs
+	got := strings.Join(blocks, "")
 	path := filepath.Join(ts.Value(goldenKey{}).(string), args[0]+".json")
 	if os.Getenv("TIPMESH_GOLDEN") == "1" {
-		ts.Check(os.WriteFile(path, []byte(got.String()), 0o644))
+		ts.Check(os.WriteFile(path, []byte(got), 0o644))
 		return
 	}
 	want, err := os.ReadFile(path)
 	ts.Check(err)
-	if d := cmp.Diff(string(want), got.String()); d != "" {
+	if d := cmp.Diff(string(want), got); d != "" {
 		ts.Fatalf("%s differs; TIPMESH_GOLDEN=1 writes it anew:\n%s", path, d)
 	}
 }
