@@ -35,5 +35,11 @@ func DecodeGossip(data []byte) (*Gossip, error) {
 	if (g.Entry == nil) == (len(g.Statements) == 0) {
 		return nil, fmt.Errorf("read gossip: %w: neither an entry nor statements", protocol.ErrMalformed)
 	}
+	if g.Entry != nil && (len(g.Entry.Header) > protocol.MaxHeader || len(g.Entry.Payload) > protocol.MaxInline) {
+		return nil, fmt.Errorf("read gossip: %w: an entry over its limits", protocol.ErrMalformed)
+	}
+	if len(g.Statements) > MaxStatements {
+		return nil, fmt.Errorf("read gossip: %w: %d statements", protocol.ErrMalformed, len(g.Statements))
+	}
 	return g, nil
 }

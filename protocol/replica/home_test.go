@@ -83,7 +83,10 @@ func parseEntry(b []byte) (e testEntry, ok bool) {
 type held struct {
 	testEntry
 	full bool // the payload is held
+	name protocol.EntryID
 }
+
+func newHeld(e testEntry, full bool) held { return held{testEntry: e, full: full, name: e.id()} }
 
 // home is a View in memory and what the runtime does around the machine.
 type home struct {
@@ -181,7 +184,7 @@ func (h *home) State(id protocol.FeedID) (FeedState, bool) {
 	if len(list) == 0 {
 		return FeedState{Feed: id}, false
 	}
-	s.Head, s.HeadID = uint64(len(list)), list[len(list)-1].id()
+	s.Head, s.HeadID = uint64(len(list)), list[len(list)-1].name
 	return s, true
 }
 
@@ -253,9 +256,9 @@ func (h *home) AddressesOf(nodes []protocol.Key) (out []NodeAddresses) {
 func (h *home) write(id protocol.FeedID, salt uint64, size uint32) testEntry {
 	e := testEntry{feed: id, seq: uint64(len(h.feeds[id]) + 1), salt: salt, size: size}
 	if e.seq > 1 {
-		e.prev = h.feeds[id][e.seq-2].id()
+		e.prev = h.feeds[id][e.seq-2].name
 	}
-	h.feeds[id] = append(h.feeds[id], held{e, true})
+	h.feeds[id] = append(h.feeds[id], newHeld(e, true))
 	h.vector = protocol.Hash{}
 	return e
 }
@@ -283,7 +286,7 @@ func (h *home) store(s Store) (usable, diverged, changed bool) {
 		if x.Payload != nil && !e.fits(x.Payload) {
 			usable, full = false, false
 		}
-		h.put(held{e, full}, &changed)
+		h.put(newHeld(e, full), &changed)
 	}
 	diverged = h.follow(s.Feed, &changed)
 	if changed {
@@ -302,7 +305,7 @@ func (h *home) put(e held, changed *bool) {
 		if old, ok := h.parked[e.feed][e.seq]; !ok || e.full && !old.full {
 			h.parked[e.feed][e.seq] = e
 		}
-	case list[e.seq-1].id() != e.id():
+	case list[e.seq-1].name != e.name:
 		if h.onFork != nil {
 			h.onFork(e.feed)
 		}
@@ -322,7 +325,7 @@ func (h *home) follow(id protocol.FeedID, changed *bool) (diverged bool) {
 		delete(h.parked[id], seq)
 		prev := protocol.EntryID{}
 		if seq > 1 {
-			prev = list[seq-2].id()
+			prev = list[seq-2].name
 		}
 		if e.prev != prev {
 			return true

@@ -13,7 +13,7 @@ import (
 )
 
 var (
-	simRuns = flag.Int("runs", 150, "simulated runs")
+	simRuns = flag.Int("runs", 80, "simulated runs")
 	simSeed = flag.Uint64("seed", 0, "run one simulation alone")
 )
 

@@ -249,10 +249,10 @@ func (n *simNode) write(f protocol.FeedID) {
 		return
 	}
 	w := n.w
-	e := n.home.write(f, w.rng.Uint64(), uint32([]int{0, 40, 200, 50_000}[w.rng.IntN(4)]))
+	e := n.home.write(f, w.rng.Uint64(), uint32([]int{0, 40, 64, 400}[w.rng.IntN(4)]))
 	n.event(func(m *Machine) { m.Changed(w.now, f) })
 	x := Entry{Header: e.header()}
-	if e.size <= 32<<10 {
+	if e.size <= 64 { // gossip carries no large ones
 		x.Payload = e.payload()
 	}
 	for _, other := range w.nodes {
