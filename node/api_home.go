@@ -1,6 +1,8 @@
 package node
 
 import (
+	"slices"
+
 	"github.com/tipmesh/tipmesh/protocol"
 	"github.com/tipmesh/tipmesh/store"
 )
@@ -34,8 +36,8 @@ func (n *Node) PlaceOf(arrival uint64) (store.Place, error) {
 	return place, err
 }
 
-// ReadersOf gives the members that an entry was sealed for, as far as this node
-// has its epoch.
+// ReadersOf gives the members that can read an entry, as far as this node has its
+// epoch: those it was made for, and, where that was everyone, whoever is in now.
 func (n *Node) ReadersOf(p store.Place) []protocol.MemberID {
 	h, err := n.store.Header(p)
 	if err != nil {
@@ -45,7 +47,13 @@ func (n *Node) ReadersOf(p store.Place) []protocol.MemberID {
 	if e == nil {
 		return nil
 	}
-	return e.Readers
+	readers := slices.Clone(e.Readers)
+	if !e.Narrow {
+		for _, m := range n.Roster().Active() {
+			readers = append(readers, m.ID)
+		}
+	}
+	return protocol.Sorted(readers)
 }
 
 // Sign signs a statement with the member key and keeps it to itself; Submit

@@ -63,10 +63,12 @@ func TestGovernorsRemove(t *testing.T) {
 	if _, err := alder.Sign(t.Context(), p.Ref); code(err) != CodeConflict {
 		t.Errorf("signed twice: %v", err)
 	}
-	eventually(t, "the removal arrives", func() bool {
-		_, err := cedar.Proposal(t.Context(), p.Ref)
-		return err == nil
-	})
+	for _, n := range []*running{cedar, elm} {
+		eventually(t, "the removal arrives", func() bool {
+			_, err := n.Proposal(t.Context(), p.Ref)
+			return err == nil
+		})
+	}
 	if _, err := elm.Sign(t.Context(), p.Ref); code(err) != CodeDenied {
 		t.Errorf("elm signs: %v", err)
 	}
