@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -57,6 +58,15 @@ func cmdEventually(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		return code == args[0]
 	})
+}
+
+// cmdGlob: glob COUNT PATTERN wants so many files.
+func cmdGlob(ts *testscript.TestScript, neg bool, args []string) {
+	list, err := filepath.Glob(ts.MkAbs(args[1]))
+	ts.Check(err)
+	if strconv.Itoa(len(list)) != args[0] {
+		ts.Fatalf("%d files: %v", len(list), list)
+	}
 }
 
 // until looks again and again, in a bounded time.

@@ -113,6 +113,9 @@ func sayStatus(gopts *GlobalOptions, s *api.Status) {
 	gopts.sayf("Sync      %s", sync)
 	var refused []string
 	for _, r := range sortedByCount(s.Refused) {
+		if s.Refused[r] == 0 {
+			continue
+		}
 		refused = append(refused, fmt.Sprintf("%s %s", clean(r), grouped(s.Refused[r])))
 	}
 	if len(refused) > 0 {
