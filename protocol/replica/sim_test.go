@@ -106,7 +106,7 @@ type world struct {
 	wire   bool    // encode and decode every message
 	cut    map[[2]int]bool
 	sent   map[Type]int
-	fault  bool // streams may break
+	gave   int // entries and payloads in answers of honest nodes
 }
 
 // simNode is a node of the simulation. life counts its starts.
@@ -135,7 +135,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 	start := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
 	w := &world{
 		t: t, seed: seed, rng: rand.New(rand.NewPCG(seed, 1)), start: start, now: start, forks: map[int]bool{},
-		cut: map[[2]int]bool{}, sent: map[Type]int{}, fault: true, wire: seed%8 == 0,
+		cut: map[[2]int]bool{}, sent: map[Type]int{}, wire: seed%8 == 0,
 	}
 	w.loss = []float64{0, 0.1, 0.5, 1}[w.rng.IntN(4)]
 	for i := range 2 + w.rng.IntN(5) {
@@ -175,7 +175,9 @@ func (w *world) run(until time.Time) {
 	w.now = until
 }
 
-func (w *world) span(most time.Duration) time.Duration { return time.Duration(w.rng.Int64N(int64(most))) }
+func (w *world) span(most time.Duration) time.Duration {
+	return time.Duration(w.rng.Int64N(int64(most)))
+}
 
 func (w *world) liars() (n int) {
 	for _, x := range w.nodes {
@@ -250,7 +252,6 @@ func (w *world) partition() {
 
 func (w *world) heal() {
 	clear(w.cut)
-	w.fault = false
 }
 
 // same reports whether all honest nodes hold the same, but for the feeds that

@@ -240,6 +240,12 @@ func (n *simNode) serve(from *simNode, msg Message) Message {
 	if n.lie != honest {
 		return n.twist(from, msg, answer)
 	}
+	switch a := answer.(type) {
+	case *Entries:
+		n.w.gave += len(a.Entries)
+	case *Payloads:
+		n.w.gave += len(a.Items)
+	}
 	return answer
 }
 
