@@ -39,7 +39,7 @@ func (n *Node) index() {
 			}
 			r, err := n.readArrivals(at)
 			if err != nil {
-				n.log.Error("read arrivals", "after", at, "err", err)
+				n.stop(fmt.Errorf("index arrivals after %d: %w", at, err))
 				return
 			}
 			at = r.last
@@ -52,8 +52,7 @@ func (n *Node) index() {
 	})
 	for r := range parsed {
 		if err := n.store.Index().Put(&store.IndexBatch{Objects: r.objects, Checkpoint: r.last}); err != nil {
-			n.log.Error("write index", "err", err)
-			n.stop()
+			n.stop(fmt.Errorf("write index: %w", err))
 			continue
 		}
 		n.pulse.beat()

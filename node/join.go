@@ -2,11 +2,14 @@ package node
 
 import (
 	"context"
+	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/subtle"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -23,6 +26,7 @@ const (
 	maxJoinFrame = 8 << 20
 	joinPoll     = 500 * time.Millisecond
 	ticketPrefix = "ticket/"
+	joinSetting  = "join-host"
 )
 
 // JoinHost is the short-lived host that speaks only the join protocol.
@@ -95,25 +99,59 @@ func (n *Node) Invite(name string, expires time.Time, admit bool) (*protocol.Tic
 	t := &protocol.Ticket{Version: protocol.Version, Charter: r.Charter.Raw(), Inviter: me.ID, Handle: me.Card.Handle,
 		Host: host.Key(), Addresses: limited(host.Addresses(), protocol.MaxAddresses), Expires: expires.UnixMilli(), Name: name}
 	rand.Read(t.Secret[:])
-	for _, s := range n.ledger.statements() {
-		if p, ok := r.Proposal(s.ID()); ok && s.Kind == protocol.KindGovernors && p.State == trust.ProposalDone {
-			t.Line = append(t.Line, s.Raw())
-		}
+	for at := r.Line; at != r.Charter.ID(); {
+		s := n.ledger.get(at)
+		t.Line = append(t.Line, s.Raw())
+		at = s.Doc().(*protocol.Governors).Prev
 	}
+	slices.Reverse(t.Line)
 	return t, n.tickets.add(&openTicket{Ticket: protocol.Marshal(t), Admit: admit, ticket: t})
 }
 
+// joinHost is what a join host must keep over a restart, since tickets name it.
+type joinHost struct {
+	Seed []byte `json:"seed"`
+	Port string `json:"port"`
+}
+
+// listen opens the join host, with the key and port it had before if there is
+// one to go on with.
 func (ts *tickets) listen() (JoinHost, error) {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
-	if ts.host == nil {
-		host, err := ts.n.cfg.Invite(ts.serve)
-		if err != nil {
+	if ts.host != nil {
+		return ts.host, nil
+	}
+	var kept joinHost
+	if raw, err := ts.n.store.Setting(joinSetting); err == nil {
+		if err := json.Unmarshal(raw, &kept); err != nil {
 			return nil, fmt.Errorf("open join host: %w", err)
 		}
-		ts.host = host
+	} else if !errors.Is(err, store.ErrNotFound) {
+		return nil, fmt.Errorf("open join host: %w", err)
 	}
-	return ts.host, nil
+	if len(kept.Seed) != ed25519.SeedSize {
+		kept = joinHost{Seed: make([]byte, ed25519.SeedSize), Port: "0"}
+		rand.Read(kept.Seed)
+	}
+	host, err := ts.n.cfg.Invite(ed25519.NewKeyFromSeed(kept.Seed), kept.Port, ts.serve)
+	if err != nil {
+		return nil, fmt.Errorf("open join host: %w", err)
+	}
+	if list := host.Addresses(); len(list) > 0 {
+		if _, kept.Port, err = net.SplitHostPort(list[0]); err != nil {
+			return nil, errors.Join(fmt.Errorf("open join host: %w", err), host.Close())
+		}
+	}
+	raw, err := json.Marshal(kept)
+	if err == nil {
+		_, err = ts.n.store.Commit(ts.n.context(), &store.Commit{Settings: map[string][]byte{joinSetting: raw}})
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("keep join host: %w", err), host.Close())
+	}
+	ts.host = host
+	return host, nil
 }
 
 func (ts *tickets) add(t *openTicket) error {
@@ -254,6 +292,9 @@ func (ts *tickets) answer(req *JoinRequest) *JoinReply {
 		n.refused.add(ReasonMalformed, 1)
 		return refuse("the card is not a first card of this mesh")
 	}
+	if why := ts.objection(card); why != "" {
+		return refuse(why)
+	}
 	ok, err := ts.bind(t, card.ID())
 	if err != nil {
 		n.log.Error("bind ticket", "err", err)
@@ -270,26 +311,34 @@ func (ts *tickets) answer(req *JoinRequest) *JoinReply {
 	return ts.progress(card, req.Addresses)
 }
 
+// objection says why a card can't be let in, empty where it can. It is asked
+// before the ticket is bound, so that the joiner may mend the card.
+func (ts *tickets) objection(card *protocol.Statement) string {
+	r := ts.n.Roster()
+	id := protocol.MemberID(card.ID())
+	doc := card.Doc().(*protocol.Card)
+	if m, ok := r.Member(id); ok && m.State != trust.StateActive {
+		return "this member has been removed"
+	}
+	if m, ok := r.ByHandle(doc.Handle); ok && m.State == trust.StateActive && m.ID != id {
+		return fmt.Sprintf("the handle %s is taken; join again with another", doc.Handle)
+	}
+	for _, node := range doc.Nodes {
+		if m, ok := r.Author(node.Key); ok && m.ID != id {
+			return "the card names a node of " + m.Handle
+		}
+	}
+	return ""
+}
+
 // propose proposes the admission of the card's member, once, and approves it
 // where the ticket says so.
 func (ts *tickets) propose(t *openTicket, card *protocol.Statement) error {
 	n := ts.n
 	id := protocol.MemberID(card.ID())
 	r := n.Roster()
-	doc := card.Doc().(*protocol.Card)
-	if m, ok := r.Member(id); ok {
-		if m.State == trust.StateActive {
-			return nil
-		}
-		return errors.New("this member has been removed")
-	}
-	if m, ok := r.ByHandle(doc.Handle); ok && m.State == trust.StateActive {
-		return fmt.Errorf("the handle %s is taken", doc.Handle)
-	}
-	for _, node := range doc.Nodes {
-		if m, ok := r.Author(node.Key); ok {
-			return fmt.Errorf("the card names a node of %s", m.Handle)
-		}
+	if m, ok := r.Member(id); ok && m.State == trust.StateActive {
+		return nil
 	}
 	var proposal *trust.Proposal
 	for _, p := range r.Proposals {

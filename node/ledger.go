@@ -67,6 +67,20 @@ func (l *ledger) add(list ...*protocol.Statement) *trust.Roster {
 	return r
 }
 
+func (l *ledger) pinned() []protocol.StatementID {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return slices.Clone(l.pins)
+}
+
+// pin replaces the pins and folds the roster anew.
+func (l *ledger) pin(pins []protocol.StatementID) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.pins = pins
+	l.roster.Store(trust.Fold(l.mesh, l.all(), l.pins...))
+}
+
 // all gives the statements in ascending order; the caller holds the lock.
 func (l *ledger) all() []*protocol.Statement {
 	out := make([]*protocol.Statement, 0, len(l.byID))

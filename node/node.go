@@ -39,9 +39,9 @@ type Config struct {
 	Log       *slog.Logger
 	Now       func() time.Time // default time.Now
 	Sync      replica.Config   // times of the sync machine
-	// Invite opens the short-lived host for joiners: see Invite. Nil where the
-	// node cannot invite.
-	Invite func(serve func(Stream)) (JoinHost, error)
+	// Invite opens the short-lived host for joiners with a key and at a port, 0
+	// for one that is free: see Node.Invite. Nil where the node cannot invite.
+	Invite func(key ed25519.PrivateKey, port string, serve func(Stream)) (JoinHost, error)
 	// OnIndexed is called after each batch that the index has taken in.
 	OnIndexed func(checkpoint uint64)
 }
@@ -80,7 +80,7 @@ type Node struct {
 	halted haltReason
 
 	ctx  context.Context
-	stop context.CancelFunc
+	stop context.CancelCauseFunc
 	wg   sync.WaitGroup
 }
 
@@ -107,6 +107,9 @@ func New(cfg Config) (*Node, error) {
 	}); err != nil {
 		return nil, fmt.Errorf("read statements: %w", err)
 	}
+	if n.ledger.pins, err = loadPins(cfg.Store); err != nil {
+		return nil, err
+	}
 	n.ledger.add(list...)
 	if n.trust, err = loadTrust(n.store); err != nil {
 		return nil, err
@@ -121,10 +124,11 @@ func New(cfg Config) (*Node, error) {
 }
 
 // Run starts the transport and everything that runs, and returns when ctx ends
-// and all of it has stopped. started is called once the node listens.
+// and all of it has stopped, or with an error when the node cannot go on.
+// started is called once the node listens.
 func (n *Node) Run(ctx context.Context, started func()) error {
-	n.ctx, n.stop = context.WithCancel(ctx)
-	defer n.stop()
+	n.ctx, n.stop = context.WithCancelCause(ctx)
+	defer n.stop(nil)
 	if err := n.readDirectFeeds(); err != nil {
 		return err
 	}
@@ -148,9 +152,12 @@ func (n *Node) Run(ctx context.Context, started func()) error {
 	err := n.transport.Close()
 	n.wg.Wait()
 	if err != nil {
-		return fmt.Errorf("stop transport: %w", err)
+		err = fmt.Errorf("stop transport: %w", err)
 	}
-	return nil
+	if cause := context.Cause(n.ctx); ctx.Err() == nil {
+		err = errors.Join(cause, err)
+	}
+	return err
 }
 
 // spawn runs f until the node stops, and Run waits for it.

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -12,6 +13,42 @@ import (
 	"github.com/tipmesh/tipmesh/protocol/trust"
 	"github.com/tipmesh/tipmesh/store"
 )
+
+const pinSetting = "pins"
+
+// loadPins reads what this node took as given when it founded or joined.
+func loadPins(s store.Entries) (pins []protocol.StatementID, err error) {
+	raw, err := s.Setting(pinSetting)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(raw, &pins)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read pins: %w", err)
+	}
+	return pins, nil
+}
+
+// Pin takes statements as given where others rival them: changes of governors
+// that a ticket named, and the first cards of founders. They stay pinned.
+func (n *Node) Pin(ids ...protocol.StatementID) error {
+	n.gate.Lock()
+	defer n.gate.Unlock()
+	before := n.Roster()
+	pins := protocol.Sorted(append(n.ledger.pinned(), ids...))
+	raw, err := json.Marshal(pins)
+	if err != nil {
+		return fmt.Errorf("pin: %w", err)
+	}
+	if _, err := n.store.Commit(n.context(), &store.Commit{Settings: map[string][]byte{pinSetting: raw}}); err != nil {
+		return fmt.Errorf("pin: %w", err)
+	}
+	n.ledger.pin(pins)
+	n.rosterChanged(before)
+	return nil
+}
 
 // learnRaw checks statements from a neighbour and keeps those that may be kept.
 // It gives how many were new, and whether any was broken.

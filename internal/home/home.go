@@ -109,17 +109,26 @@ func (h *Home) build(keys *keyring.Keys, member ed25519.PrivateKey, o Options) (
 	return nil
 }
 
-// invite opens the host for joiners on the addresses of the node.
-func (h *Home) invite(serve func(node.Stream)) (node.JoinHost, error) {
+// invite opens the host for joiners on the addresses of the node. A port that
+// has been taken meanwhile is given up for a free one.
+func (h *Home) invite(key ed25519.PrivateKey, port string, serve func(node.Stream)) (node.JoinHost, error) {
 	var listen []string
 	for _, a := range h.listen {
 		host, _, err := net.SplitHostPort(a)
 		if err != nil {
 			return nil, fmt.Errorf("invite: %w", err)
 		}
-		listen = append(listen, net.JoinHostPort(host, "0"))
+		listen = append(listen, net.JoinHostPort(host, port))
 	}
-	return transport.ListenJoin(transport.JoinConfig{Listen: listen, Serve: serve, Log: h.log})
+	host, err := transport.ListenJoin(transport.JoinConfig{Key: key, Listen: listen, Serve: serve, Log: h.log})
+	if err != nil && port != "0" {
+		h.log.Warn("the port that tickets name is taken: they no longer work", "port", port, "err", err)
+		return h.invite(key, "0", serve)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return host, nil
 }
 
 // Run runs the node until ctx ends. started is called once it listens. A home is

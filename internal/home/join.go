@@ -88,11 +88,41 @@ func (h *Home) admitted(reply *node.JoinReply) error {
 	if m, ok := h.Node.Roster().Member(h.Member); !ok || m.State != trust.StateActive {
 		return errors.New("join: the inviter says we are in, and what it sent does not show it; ask for a new ticket")
 	}
+	if err := h.pin(); err != nil {
+		return err
+	}
 	done := *h.file
 	done.Card, done.Ticket = nil, ""
 	if err := writeMesh(h.Dir, &done); err != nil {
 		return err
 	}
 	h.file = &done
+	return nil
+}
+
+// pin takes the line of governors that the ticket named, and the founders' cards
+// as they are now, as given from here on.
+func (h *Home) pin() error {
+	ticket, _, err := protocol.ParseTicket(h.file.Ticket)
+	if err != nil {
+		return fmt.Errorf("join: %w", err)
+	}
+	var pins []protocol.StatementID
+	for _, raw := range ticket.Line {
+		s, err := protocol.ParseStatement(raw)
+		if err != nil {
+			return fmt.Errorf("join: read the line of governors: %w", err)
+		}
+		pins = append(pins, s.ID())
+	}
+	r := h.Node.Roster()
+	for _, m := range r.Members {
+		if m.Admission == r.Charter.ID() {
+			pins = append(pins, protocol.StatementID(m.ID))
+		}
+	}
+	if err := h.Node.Pin(pins...); err != nil {
+		return fmt.Errorf("join: %w", err)
+	}
 	return nil
 }

@@ -30,9 +30,10 @@ const (
 
 // JoinConfig says where a join host listens and who serves it.
 type JoinConfig struct {
-	Listen []string          // host:port, as in Config; use port 0
-	Serve  func(node.Stream) // handles one joiner; called on a goroutine each
-	Log    *slog.Logger      // nothing is logged if nil
+	Key    ed25519.PrivateKey // a fresh one if nil
+	Listen []string           // host:port, as in Config
+	Serve  func(node.Stream)  // handles one joiner; called on a goroutine each
+	Log    *slog.Logger       // nothing is logged if nil
 }
 
 // JoinHost is a short-lived host that anyone may reach. It has a key of its own
@@ -47,11 +48,14 @@ type JoinHost struct {
 	calls  sync.WaitGroup
 }
 
-// freshHost makes a host with a new key.
-func freshHost() (host.Host, protocol.Key, error) {
-	_, priv, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		return nil, protocol.Key{}, fmt.Errorf("make key: %w", err)
+// strangerHost makes a host that talks to strangers, with a fresh key if none is
+// given.
+func strangerHost(priv ed25519.PrivateKey) (host.Host, protocol.Key, error) {
+	if priv == nil {
+		var err error
+		if _, priv, err = ed25519.GenerateKey(rand.Reader); err != nil {
+			return nil, protocol.Key{}, fmt.Errorf("make key: %w", err)
+		}
 	}
 	key, pub, err := identity(priv)
 	if err != nil {
@@ -69,7 +73,7 @@ func ListenJoin(cfg JoinConfig) (*JoinHost, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	h, key, err := freshHost()
+	h, key, err := strangerHost(cfg.Key)
 	if err != nil {
 		return nil, err
 	}
@@ -192,7 +196,7 @@ func DialJoin(ctx context.Context, key protocol.Key, addresses []string, log *sl
 	if len(addrs) == 0 {
 		return nil, errors.New("dial join host: no usable address")
 	}
-	h, _, err := freshHost()
+	h, _, err := strangerHost(nil)
 	if err != nil {
 		return nil, err
 	}
