@@ -17,8 +17,9 @@ import (
 	"github.com/tipmesh/tipmesh/store"
 )
 
-// patience bounds every wait of the story.
-const patience = 30 * time.Second
+// patience bounds every wait of the story: nodes that missed a word of each other
+// say it again within a minute.
+const patience = 75 * time.Second
 
 // loopback is where the nodes listen.
 const loopback = "127.0.0.1:0"
