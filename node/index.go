@@ -272,8 +272,7 @@ func (n *Node) Lookup(values []store.Value) ([][]store.Object, error) {
 	return out, nil
 }
 
-// visible leaves out what members of whom nothing is used say, and what lies
-// beyond a cut.
+// visible leaves out what lies beyond a cut.
 func (n *Node) visible(list []store.Object) []store.Object {
 	var out []store.Object
 	for _, o := range list {

@@ -27,6 +27,15 @@ type incoming struct {
 	payload []byte
 }
 
+// newIncoming pairs a header with what came along. An empty payload, as that of a
+// close entry, does not travel and is never missing.
+func newIncoming(h *protocol.Header, payload []byte) incoming {
+	if payload == nil && h.Size == 0 {
+		payload = []byte{}
+	}
+	return incoming{header: h, payload: payload}
+}
+
 // park keeps entries that came before their predecessors. It is bounded: sync
 // brings again what does not fit.
 type park struct {
@@ -119,7 +128,7 @@ func (n *Node) storeEntries(feed protocol.FeedID, list []replica.Entry) (usable,
 			if h.Feed != feed || h.Mesh != n.mesh {
 				return protocol.ErrMalformed
 			}
-			parsed[i] = incoming{header: h, payload: list[i].Payload}
+			parsed[i] = newIncoming(h, list[i].Payload)
 			if parsed[i].payload != nil && !h.Fits(parsed[i].payload) {
 				n.refused.add(ReasonMalformed, 1)
 				bad.Store(true)
@@ -158,14 +167,14 @@ func (n *Node) extend(feed protocol.FeedID, list []incoming) (usable, diverged b
 	mu := n.park.lock(feed)
 	mu.Lock()
 	defer mu.Unlock()
-	held, known := n.store.Feed(feed)
+	held, _ := n.store.Feed(feed)
 	wanted := n.view.Wanted(feed)
 	c := &store.Commit{Settings: map[string][]byte{}}
 	ahead := map[uint64]incoming{}
 	usable = true
 	for _, in := range list {
 		switch {
-		case !n.welcome(in.header, known):
+		case !n.welcome(in.header, held.Head):
 			usable = false
 		case in.header.Seq <= held.Head:
 			n.fill(c, in)
@@ -218,9 +227,9 @@ func (n *Node) follow(c *store.Commit, feed protocol.FeedID, held store.Feed, wa
 	return diverged
 }
 
-// welcome reports whether the roster lets the writer write, and counts it where
-// not.
-func (n *Node) welcome(h *protocol.Header, known bool) bool {
+// welcome reports whether the roster lets the writer write, past the feed's head
+// if the entry lies there, and counts it where not.
+func (n *Node) welcome(h *protocol.Header, head uint64) bool {
 	r := n.Roster()
 	if h.Node == n.key {
 		return n.mine(h)
@@ -233,7 +242,11 @@ func (n *Node) welcome(h *protocol.Header, known bool) bool {
 		n.refused.add(ReasonNotAdmitted, 1)
 		return false
 	}
-	if !known && n.feedsOf(h.Node) >= maxFeedsPerNode {
+	if fork, forked := r.Fork(h.Node); forked && !fork.Resolved && h.Seq > head {
+		n.refused.add(ReasonHeld, 1)
+		return false
+	}
+	if head == 0 && n.feedsOf(h.Node) >= maxFeedsPerNode {
 		n.refused.add(ReasonQuota, 1)
 		return false
 	}
@@ -343,7 +356,7 @@ func (n *Node) Gossip(from protocol.Key, msg []byte) Verdict {
 		n.refused.add(ReasonMalformed, 1)
 		return Reject
 	}
-	return n.gossipEntry(incoming{header: h, payload: g.Entry.Payload})
+	return n.gossipEntry(newIncoming(h, g.Entry.Payload))
 }
 
 func (n *Node) gossipEntry(in incoming) Verdict {
@@ -351,7 +364,7 @@ func (n *Node) gossipEntry(in incoming) Verdict {
 	if h.Mesh != n.mesh {
 		return Ignore
 	}
-	held, known := n.store.Feed(h.Feed)
+	held, _ := n.store.Feed(h.Feed)
 	if h.Seq <= held.Head {
 		// Held, or a fork; a fork must be stored by extend to be proven.
 		if e, err := n.store.Header(store.Place{Feed: h.Feed, Seq: h.Seq}); err != nil || e.ID() == h.ID() {
@@ -360,7 +373,7 @@ func (n *Node) gossipEntry(in incoming) Verdict {
 	} else if h.Seq > held.Head+protocol.MaxAhead {
 		return Ignore
 	}
-	if !n.welcome(h, known) {
+	if !n.welcome(h, held.Head) {
 		return Ignore
 	}
 	select {

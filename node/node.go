@@ -42,6 +42,9 @@ type Config struct {
 	// Invite opens the short-lived host for joiners with a key and at a port, 0
 	// for one that is free: see Node.Invite. Nil where the node cannot invite.
 	Invite func(key ed25519.PrivateKey, port string, serve func(Stream)) (JoinHost, error)
+	// FeedEntries is how many entries a feed of this node's gets before another
+	// is begun; default 65,536.
+	FeedEntries uint64
 	// OnIndexed is called after each batch that the index has taken in.
 	OnIndexed func(checkpoint uint64)
 }
@@ -89,6 +92,9 @@ type Node struct {
 func New(cfg Config) (*Node, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
+	}
+	if cfg.FeedEntries == 0 {
+		cfg.FeedEntries = feedEntries
 	}
 	n := &Node{
 		cfg: cfg, mesh: cfg.Mesh, key: protocol.KeyOf(cfg.NodeKey), store: cfg.Store, transport: cfg.Transport,

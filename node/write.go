@@ -21,12 +21,12 @@ import (
 
 // How own entries are written.
 const (
-	maxFeedEntries = 65536  // a feed is closed and another begun
-	writeRun       = 32     // entries sealed and made durable together
-	gossipBurst    = 64     // own entries gossiped in a row; what is beyond goes by sync alone,
-	gossipRefill   = 100    // and so many a second
-	ownFeed        = "own/" // settings: salts of this node's present feeds
-	epochLifetime  = 30 * 24 * time.Hour
+	feedEntries   = 65536  // a feed is closed and another begun
+	writeRun      = 32     // entries sealed and made durable together
+	gossipBurst   = 64     // own entries gossiped in a row; what is beyond goes by sync alone,
+	gossipRefill  = 100    // and so many a second
+	ownFeed       = "own/" // settings: salts of this node's present feeds
+	epochLifetime = 30 * 24 * time.Hour
 )
 
 // Readers gives the active members that may read something of a TLP shared with
@@ -143,7 +143,7 @@ func (n *Node) appendOwn(kind protocol.EntryKind, e *epoch, payloads [][]byte, s
 		id := protocol.FeedOf(n.key, protocol.Hash(salt))
 		f, _ = n.store.Feed(id)
 		// Beyond a cut nobody would take it.
-		if _, ended := n.Roster().Limit(n.key, id); ended || f.Head >= maxFeedEntries {
+		if _, ended := n.Roster().Limit(n.key, id); ended || f.Head >= n.cfg.FeedEntries {
 			salt = nil
 		}
 	}
@@ -165,8 +165,8 @@ func (n *Node) appendOwn(kind protocol.EntryKind, e *epoch, payloads [][]byte, s
 		return nil
 	}
 	for _, p := range payloads {
-		if len(salt) > 0 && f.Head == maxFeedEntries-1 {
-			if err := sign(protocol.EntryClose, nil); err != nil {
+		if len(salt) > 0 && f.Head == n.cfg.FeedEntries-1 {
+			if err := sign(protocol.EntryClose, []byte{}); err != nil {
 				return nil, err
 			}
 			salt = nil

@@ -184,7 +184,7 @@ func (s *Server) judge(q *shareQuery, c *intake.Composed, out *Share) error {
 	others := len(s.others())
 	switch {
 	case others == 0:
-		out.Warnings = append(out.Warnings, Warning{Code: "alone", Text: "nobody else is in the mesh yet; whoever joins later does not get this"})
+		out.Warnings = append(out.Warnings, Warning{Code: "alone", Text: "nobody else is in the mesh yet; whoever joins later gets it then"})
 	case out.HeldBy.Of == 0:
 		return Errorf(CodeDenied, "tlp_reach: nobody would receive this: the trust list sends %s to nobody", c.TLP.String()).
 			WithHint("see tipmesh trust list; a lower --tlp, or tipmesh trust set MEMBER --send %s", c.TLP)

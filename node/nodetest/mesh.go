@@ -32,6 +32,7 @@ type Options struct {
 	Nodes   int
 	Seed    uint64
 	Network transporttest.Options
+	Feed    uint64    // entries in a feed before another is begun; 0: as always
 	Log     io.Writer // of every node, at debug level; nil: none
 }
 
@@ -174,7 +175,8 @@ func (m *Mesh) Start(i int) {
 	tr, err := transport.New(transport.Config{Key: p.nodeKey, Mesh: m.ID, Listen: []string{m.Net.Address(i)}, Packets: m.Net.Packets, Log: log})
 	m.must(err)
 	p.Node, err = node.New(node.Config{Mesh: m.ID, Member: p.ID, NodeKey: p.nodeKey, MemberKey: p.key, MemberAge: []*seal.Identity{p.age},
-		Store: p.Store, Transport: tr, Log: log, Sync: replica.Config{Seed: m.opt.Seed + uint64(i)}})
+		Store: p.Store, Transport: tr, Log: log, FeedEntries: m.opt.Feed,
+		Sync: replica.Config{Seed: m.opt.Seed + uint64(i)}})
 	m.must(err)
 	var others []replica.NodeAddresses
 	for j, q := range m.Members {

@@ -100,3 +100,29 @@ func TestPartitionHeals(t *testing.T) {
 		m.Check(m.All()...)
 	})
 }
+
+func TestFullFeedIsFollowedByAnother(t *testing.T) {
+	nodetest.Run(t, nodetest.Options{Nodes: 3, Seed: 6, Feed: 5}, func(t *testing.T, m *nodetest.Mesh) {
+		m.StartAll()
+		time.Sleep(5 * time.Second)
+		for i := range 12 {
+			if err := m.Share(1, fmt.Sprintf("feed-%d.com", i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		m.Settle(time.Minute, m.All()...)
+		m.Check(m.All()...)
+		closed := 0
+		for _, f := range m.Members[2].Store.Feeds() {
+			if len(f.Missing) > 0 {
+				t.Errorf("feed %s misses payloads %v", f.ID.Short(), f.Missing)
+			}
+			if f.Head == 5 {
+				closed++
+			}
+		}
+		if closed != 2 {
+			t.Errorf("%d full feeds, want 2", closed)
+		}
+	})
+}
