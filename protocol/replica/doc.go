@@ -10,4 +10,10 @@
 //
 // The guarantee does not rest on gossip: whatever a neighbour tells of and the
 // node lacks is asked for, again and again, from one neighbour after the other.
+//
+// A feed is asked of one neighbour at a time, its holder, until what that
+// answered has been stored: nothing is transferred twice, and every way in which
+// a question can end frees the feed for another. What a neighbour could not
+// give is held against it for a while, feed by feed, even if it comes back
+// under a new connection.
 package replica

@@ -43,7 +43,7 @@ func TestNoOverhead(t *testing.T) {
 	if len(w.nodes) < 4 || w.liars() > 0 {
 		t.Fatal("a world too small")
 	}
-	w.loss = 1
+	w.loss, w.mute = 1, false
 	last := w.nodes[len(w.nodes)-1]
 	entries := 0
 	for i := range 200 {
@@ -97,6 +97,7 @@ func TestSilentMany(t *testing.T) {
 	for _, n := range w.nodes[2:] {
 		n.lie = silent
 	}
+	w.mute = false
 	w.nodes[0].lie, w.nodes[1].lie = honest, honest
 	w.feeds = nil
 	for i := range 60 {

@@ -231,6 +231,9 @@ func (n *simNode) serve(from *simNode, msg Message) Message {
 	case *Hello:
 		n.event(func(m *Machine) { m.Greeted(n.w.now, from.home.key, msg) })
 	case *Have:
+		if n.w.mute {
+			return nil
+		}
 		n.event(func(m *Machine) { m.Told(n.w.now, from.home.key, msg) })
 		return nil
 	case *GetEpochs:
