@@ -80,6 +80,7 @@ type Node struct {
 	// entry is written for readers that are known to have gone.
 	gate   sync.RWMutex
 	writer sync.Mutex // one writer of this node's feeds at a time
+	card   sync.Mutex // one change of the member's card at a time
 	halted haltReason
 
 	ctx  context.Context

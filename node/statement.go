@@ -238,7 +238,10 @@ func (n *Node) Heads(member protocol.MemberID) []protocol.FeedCut {
 }
 
 // SetCard changes this member's card: change is given a copy of the present one.
+// Changes come one after the other: two cards after one contradict each other.
 func (n *Node) SetCard(change func(*protocol.Card) error) (*protocol.Statement, error) {
+	n.card.Lock()
+	defer n.card.Unlock()
 	m, ok := n.Roster().Member(n.cfg.Member)
 	if !ok {
 		return nil, ErrNotMember
