@@ -331,7 +331,7 @@ func (n *Node) makeEpoch(readers []protocol.MemberID, full bool) (*epoch, error)
 	var recipients []string
 	for _, m := range readers {
 		member, ok := r.Member(m)
-		if !ok || member.State != trust.StateActive || m == n.cfg.Member {
+		if !ok || member.State != trust.StateActive || m == n.cfg.Member && len(member.Nodes) < 2 {
 			continue
 		}
 		// One card with a recipient that nothing can be sealed to must not keep
