@@ -20,6 +20,7 @@ const (
 	unreadPrefix = "unread/"
 	directPrefix = "direct/" // how far a direct feed has been read
 	maxEpochs    = 16384
+	maxEpochsOf  = 2048 // of one maker: nobody takes all the room
 )
 
 // epoch is an epoch this node has, ready to open with.
@@ -41,10 +42,12 @@ type keys struct {
 	byTag  map[tagKey]*epoch // nil for a tag that no epoch fits
 	unread map[tagKey][]uint64
 	count  int
+	made   map[protocol.MemberID]int // epochs by maker
 }
 
 func loadKeys(s store.Entries, mesh protocol.MeshID) (*keys, error) {
-	k := &keys{byID: map[protocol.EpochID]*epoch{}, byTag: map[tagKey]*epoch{}, unread: map[tagKey][]uint64{}}
+	k := &keys{byID: map[protocol.EpochID]*epoch{}, byTag: map[tagKey]*epoch{}, unread: map[tagKey][]uint64{},
+		made: map[protocol.MemberID]int{}}
 	err := s.Settings(epochPrefix, func(_ string, raw []byte) error {
 		e, err := protocol.ParseEpoch(raw)
 		if err != nil {
@@ -97,10 +100,21 @@ func (k *keys) put(e *protocol.Epoch) error {
 	}
 	fresh := &epoch{Epoch: e, identity: id}
 	k.byID[e.ID()] = fresh
+	k.made[e.Maker]++
 	for t, known := range k.byTag {
 		if known == nil && protocol.TagFor(e.Identity, t.feed) == t.tag {
 			k.byTag[t] = fresh
 		}
+	}
+	return nil
+}
+
+// room refuses an epoch that is one too many.
+func (k *keys) room(e *protocol.Epoch) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.byID[e.ID()] == nil && (len(k.byID) >= maxEpochs || k.made[e.Maker] >= maxEpochsOf) {
+		return errors.New("too many epochs")
 	}
 	return nil
 }
@@ -227,10 +241,7 @@ func (n *Node) checkEpoch(e *protocol.Epoch) error {
 	if _, err := seal.ParseIdentity(e.Identity); err != nil {
 		return err
 	}
-	if len(n.keys.all()) >= maxEpochs {
-		return errors.New("too many epochs")
-	}
-	return nil
+	return n.keys.room(e)
 }
 
 // releaseReadable makes an arrival of every entry whose epoch has come.
