@@ -56,6 +56,7 @@ type Member struct {
 	Handle  string
 	Store   *memory.Store
 	Node    *node.Node // nil while stopped
+	At      int        // its number in the network; Index unless moved
 	runs    int        // how often it was started
 	Author  stix.Author
 	nodeKey ed25519.PrivateKey
@@ -109,7 +110,7 @@ func New(t testing.TB, o Options) *Mesh {
 	o.Network.Seed = o.Seed
 	m := &Mesh{T: t, Net: transporttest.NewNetwork(o.Network), opt: o}
 	for i := range o.Nodes {
-		p := &Member{Index: i, Handle: fmt.Sprintf("m%d", i), Store: memory.New(),
+		p := &Member{Index: i, At: i, Handle: fmt.Sprintf("m%d", i), Store: memory.New(),
 			nodeKey: seeded(o.Seed, "node", i), key: seeded(o.Seed, "member", i)}
 		id, err := seal.NewIdentity()
 		m.must(err)
@@ -172,7 +173,7 @@ func (m *Mesh) Start(i int) {
 	if m.opt.Log != nil {
 		log = slog.New(slog.NewTextHandler(m.opt.Log, &slog.HandlerOptions{Level: slog.LevelDebug})).With("at", p.Handle)
 	}
-	tr, err := transport.New(transport.Config{Key: p.nodeKey, Mesh: m.ID, Listen: []string{m.Net.Address(i)}, Packets: m.Net.Packets, Log: log})
+	tr, err := transport.New(transport.Config{Key: p.nodeKey, Mesh: m.ID, Listen: []string{m.Net.Address(p.At)}, Packets: m.Net.Packets, Log: log})
 	m.must(err)
 	p.Node, err = node.New(node.Config{Mesh: m.ID, Member: p.ID, NodeKey: p.nodeKey, MemberKey: p.key, MemberAge: []*seal.Identity{p.age},
 		Store: p.Store, Transport: tr, Log: log, FeedEntries: m.opt.Feed,
@@ -181,7 +182,7 @@ func (m *Mesh) Start(i int) {
 	var others []replica.NodeAddresses
 	for j, q := range m.Members {
 		if j != i {
-			others = append(others, replica.NodeAddresses{Node: protocol.KeyOf(q.nodeKey), Addresses: []string{m.Net.Address(j)}})
+			others = append(others, replica.NodeAddresses{Node: protocol.KeyOf(q.nodeKey), Addresses: []string{m.Net.Address(q.At)}})
 		}
 	}
 	p.Node.Introduce(others)

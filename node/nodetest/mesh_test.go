@@ -126,3 +126,37 @@ func TestFullFeedIsFollowedByAnother(t *testing.T) {
 		}
 	})
 }
+
+// A machine that died says no goodbye: its neighbours' connections look alive for
+// a while, even when the node is back elsewhere. That must not keep what it shares after its restart from them, nor
+// from it that they hold it.
+func TestDeadMachineIsHeardAtOnceElsewhere(t *testing.T) {
+	nodetest.Run(t, nodetest.Options{Nodes: 4, Seed: 7}, func(t *testing.T, m *nodetest.Mesh) {
+		m.StartAll()
+		time.Sleep(5 * time.Second)
+		m.Net.Partition([]int{1})
+		m.Crash(1)
+		m.Members[1].At = 101 // so that nobody there resets the old connections
+		m.Net.Heal()
+		m.Net.Partition([]int{1})
+		m.Start(1)
+		for i := range 20 {
+			if err := m.Share(1, fmt.Sprintf("back-%d.com", i)); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		time.Sleep(8 * time.Second)
+		for _, i := range []int{0, 2, 3} {
+			if !m.Reads(i, 1, "back-0.com") || !m.Reads(i, 1, "back-19.com") {
+				t.Errorf("node %d has not got what was shared 8 s ago", i)
+			}
+		}
+		for _, p := range m.Members[1].Node.Status(time.Time{}).Peers {
+			if p.Behind > 0 {
+				t.Errorf("%s has not said that it holds the last %d entries", p.Handle, p.Behind)
+			}
+		}
+		m.Check(m.All()...)
+	})
+}

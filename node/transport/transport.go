@@ -83,6 +83,7 @@ type Transport struct {
 	mu      sync.Mutex
 	bound   []string
 	streams map[peer.ID]int
+	newest  map[peer.ID]network.Conn // that a node opened its last sync stream on
 	started bool
 	closed  bool
 	calls   sync.WaitGroup // calls into the handler, and of Publish
@@ -112,7 +113,7 @@ func New(cfg Config) (*Transport, error) {
 	if err != nil {
 		return nil, fmt.Errorf("build host: %w", err)
 	}
-	t := &Transport{cfg: cfg, log: cfg.Log, self: self, host: h, gate: g, streams: map[peer.ID]int{}}
+	t := &Transport{cfg: cfg, log: cfg.Log, self: self, host: h, gate: g, streams: map[peer.ID]int{}, newest: map[peer.ID]network.Conn{}}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	t.links = newLinks(h, g.allows, cfg.Patience)
 	t.links.up = func(p peer.ID) { t.call(p, "node is up", t.handler.Up) }
@@ -212,7 +213,31 @@ func (t *Transport) serve(s network.Stream) {
 	}
 	defer t.release(p)
 	defer s.Close()
+	if t.succeeds(p, s.Conn()) {
+		for _, c := range t.host.Network().ConnsToPeer(p) {
+			if c.Stat().Opened.Before(s.Conn().Stat().Opened) {
+				c.Close()
+			}
+		}
+	}
 	t.handler.Serve(key, s)
+}
+
+// succeeds notes the connection of a node's newest sync stream and reports
+// whether the stream before it came on another that is still open. A node has
+// one such stream at a time: so it was killed, or has lost its connections, and
+// this side would not know until they time out.
+func (t *Transport) succeeds(p peer.ID, c network.Conn) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	last := t.newest[p]
+	t.newest[p] = c
+	for other, conn := range t.newest {
+		if conn.IsClosed() {
+			delete(t.newest, other)
+		}
+	}
+	return last != nil && last != c && !last.IsClosed()
 }
 
 func (t *Transport) take(p peer.ID) bool {
