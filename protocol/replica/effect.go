@@ -11,6 +11,7 @@ type Config struct {
 	Hello    time.Duration // between hellos to a neighbour, give or take a quarter; default 45 s
 	Patience time.Duration // how long gossip may take before a gap is pulled; default 200 ms
 	Tell     time.Duration // at least this long between two Have to one neighbour; default 100 ms
+	Rest     time.Duration // between a change and the Have that tells of it, so that gossip goes first; default 20 ms
 	Timeout  time.Duration // for an answer; default 30 s
 	Backoff  time.Duration // after a feed from a neighbour could not be used, doubling up to 64 times; default 10 s
 	Seed     uint64        // of the jitter and the choice between neighbours
@@ -25,6 +26,7 @@ func (c Config) withDefaults() Config {
 	def(&c.Hello, 45*time.Second)
 	def(&c.Patience, 200*time.Millisecond)
 	def(&c.Tell, 100*time.Millisecond)
+	def(&c.Rest, 20*time.Millisecond)
 	def(&c.Timeout, 30*time.Second)
 	def(&c.Backoff, 10*time.Second)
 	return c

@@ -134,6 +134,9 @@ func (m *Machine) Told(now time.Time, node protocol.Key, h *Have) {
 // Changed says that this node now holds more, or less, of the feeds.
 func (m *Machine) Changed(now time.Time, feeds ...protocol.FeedID) {
 	for _, p := range m.order {
+		if len(p.tell) == 0 {
+			p.tellAt = latest(now.Add(m.cfg.Rest), p.lastTell.Add(m.cfg.Tell))
+		}
 		for _, id := range feeds {
 			p.tell[id] = struct{}{}
 		}
@@ -273,7 +276,7 @@ func (m *Machine) Next() time.Time {
 		}
 		soonest(p.hello)
 		if len(p.tell) > 0 {
-			soonest(p.lastTell.Add(m.cfg.Tell))
+			soonest(p.tellAt)
 		}
 	}
 	return next

@@ -21,6 +21,7 @@ type peer struct {
 	again    bool          // say hello once more when the present one is answered
 	tell     map[protocol.FeedID]struct{}
 	lastTell time.Time
+	tellAt   time.Time                      // when to tell next
 	partial  map[protocol.FeedID]*FeedState // the vector, while it is being fetched
 	recheck  bool                           // a hello came meanwhile
 	fetched  time.Time                      // when the last fetch began
@@ -173,10 +174,17 @@ func (m *Machine) greet(now time.Time, p *peer) {
 	}
 }
 
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
 // tell sends what changed to the neighbours that have not been told lately.
 func (m *Machine) tell(now time.Time) {
 	for _, p := range m.order {
-		if len(p.tell) == 0 || p.broken || now.Before(p.lastTell.Add(m.cfg.Tell)) {
+		if len(p.tell) == 0 || p.broken || now.Before(p.tellAt) {
 			continue
 		}
 		ids := make([]protocol.FeedID, 0, len(p.tell))
@@ -190,6 +198,7 @@ func (m *Machine) tell(now time.Time) {
 			have.Feeds = append(have.Feeds, m.held(id))
 		}
 		p.lastTell = now
+		p.tellAt = now.Add(m.cfg.Tell) // for what there was no room for
 		m.out = append(m.out, Send{To: p.key, Msg: have})
 	}
 }
