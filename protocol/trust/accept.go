@@ -58,7 +58,7 @@ func (r *Roster) accept(s *protocol.Statement) error {
 	case *protocol.Approval:
 		return f.acceptApproval(r, s, doc)
 	case *protocol.ForkProof:
-		return f.acceptProof(doc)
+		return f.acceptProof(s, doc)
 	case nil:
 		return f.acceptOther(r, s)
 	default:
@@ -97,7 +97,7 @@ func (f *fold) acceptCard(s *protocol.Statement, card *protocol.Card) error {
 
 func (f *fold) acceptRoot(s *protocol.Statement) error {
 	id := protocol.MemberID(s.ID())
-	if slices.ContainsFunc(f.admissions, func(a *protocol.Statement) bool { return a.Doc().(*protocol.Admission).Member == id }) {
+	if f.pins[s.ID()] || slices.ContainsFunc(f.admissions, func(a *protocol.Statement) bool { return a.Doc().(*protocol.Admission).Member == id }) {
 		return nil
 	}
 	if _, ok := slices.BinarySearchFunc(f.doc.Governors, s.Signer, protocol.Key.Compare); !ok {
@@ -111,10 +111,45 @@ func (f *fold) acceptRoot(s *protocol.Statement) error {
 			lower++
 		}
 	}
-	if lower >= 2 {
+	if lower >= maxRoots {
 		return ErrTooMany
 	}
 	return nil
+}
+
+// maxRoots is how many first cards of one founder's key are kept.
+const maxRoots = 2
+
+// surplusRoots gives the first cards that acceptRoot would not take, and the
+// later cards of members whose first card is not held.
+func (f *fold) surplusRoots() []protocol.StatementID {
+	admitted := make(map[protocol.MemberID]bool, len(f.admissions))
+	for _, a := range f.admissions {
+		admitted[a.Doc().(*protocol.Admission).Member] = true
+	}
+	var out []protocol.StatementID
+	founding := map[protocol.Key][]*protocol.Statement{}
+	for id, s := range f.roots {
+		if admitted[id] || f.pins[s.ID()] {
+			continue
+		}
+		if _, ok := slices.BinarySearchFunc(f.doc.Governors, s.Signer, protocol.Key.Compare); ok {
+			founding[s.Signer] = append(founding[s.Signer], s)
+		} else {
+			out = append(out, s.ID())
+		}
+	}
+	for _, list := range founding {
+		out = append(out, beyond(list, maxRoots)...)
+	}
+	for id, list := range f.cards {
+		if f.roots[id] == nil {
+			for _, s := range list {
+				out = append(out, s.ID())
+			}
+		}
+	}
+	return out
 }
 
 // acceptApproval takes one approval a governor key and subject, and a bounded
@@ -167,9 +202,10 @@ func (f *fold) completes(key protocol.Key, subject protocol.StatementID) bool {
 	return ok && !slices.Contains(o.signed, o.elem.seats[i].member) && len(o.signed)+1 >= o.elem.threshold
 }
 
-// acceptProof takes, for each node of a member, one unresolved proof, and
-// resolved ones of other feeds. Who signed it does not matter: it proves itself.
-func (f *fold) acceptProof(doc *protocol.ForkProof) error {
+// acceptProof takes, for each node of a member, the proof of the lowest place,
+// then ID, of every feed whose fork is resolved, and of the first feed whose is
+// not. Who signed it does not matter: it proves itself.
+func (f *fold) acceptProof(s *protocol.Statement, doc *protocol.ForkProof) error {
 	h, _, err := doc.Headers()
 	if err != nil {
 		return err
@@ -177,15 +213,38 @@ func (f *fold) acceptProof(doc *protocol.ForkProof) error {
 	if h.Mesh != f.mesh {
 		return ErrOtherMesh
 	}
-	if f.nodes[h.Node] == nil {
+	c := f.nodes[h.Node]
+	if c == nil {
 		return ErrUnknownSigner
 	}
 	for _, k := range f.forks[h.Node] {
-		if k.Feed == h.Feed && k.Seq <= h.Seq || k.Feed != h.Feed && !k.Resolved {
+		if k.Feed == h.Feed && (k.Seq < h.Seq || k.Seq == h.Seq && k.Statement.Compare(s.ID()) < 0) ||
+			!k.Resolved && k.Feed.Compare(h.Feed) < 0 && !c.resolves(h.Feed, h.Seq) {
 			return ErrTooMany
 		}
 	}
 	return nil
+}
+
+// surplusProofs gives what acceptProof would not take beside the others.
+func (f *fold) surplusProofs() []protocol.StatementID {
+	keep := map[protocol.StatementID]bool{}
+	for _, list := range f.forks { // ascending by feed
+		open := false
+		for _, k := range list {
+			if k.Resolved || !open {
+				keep[k.Statement] = true
+			}
+			open = open || !k.Resolved
+		}
+	}
+	var out []protocol.StatementID
+	for _, s := range f.proofs {
+		if !keep[s.ID()] {
+			out = append(out, s.ID())
+		}
+	}
+	return out
 }
 
 // acceptProposal takes proposals of active members and of governors, and any that
@@ -289,12 +348,8 @@ func (r *Roster) Surplus() []protocol.StatementID {
 	}
 	out = append(out, f.surplusApprovals(r)...)
 	out = append(out, f.surplusProposals(r)...)
-	for _, s := range f.proofs {
-		h, _, err := s.Doc().(*protocol.ForkProof).Headers()
-		if err != nil || !slices.ContainsFunc(f.forks[h.Node], func(k *Fork) bool { return k.Statement == s.ID() }) {
-			out = append(out, s.ID())
-		}
-	}
+	out = append(out, f.surplusProofs()...)
+	out = append(out, f.surplusRoots()...)
 	return protocol.Sorted(out)
 }
 

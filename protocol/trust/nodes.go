@@ -224,6 +224,13 @@ func (c *claim) end(feed protocol.FeedID) (seq uint64, entry protocol.EntryID, b
 	return seq, entry, by, ended
 }
 
+// resolves reports whether a fork of a feed is resolved: a cut ends the feed
+// before it, or names the branch that survives.
+func (c *claim) resolves(feed protocol.FeedID, seq uint64) bool {
+	last, entry, _, ended := c.end(feed)
+	return c.owner != nil && ended && (last < seq || !entry.IsZero())
+}
+
 // findForks keeps, for each feed, the proof of the lowest place, then ID.
 func (f *fold) findForks() {
 	for _, s := range f.proofs {
@@ -247,8 +254,7 @@ func (f *fold) findForks() {
 			if c.owner == nil {
 				continue
 			}
-			last, entry, _, ended := c.end(k.Feed)
-			if k.Resolved = ended && (last < k.Seq || !entry.IsZero()); !k.Resolved {
+			if k.Resolved = c.resolves(k.Feed, k.Seq); !k.Resolved {
 				f.alarm(Alarm{Kind: AlarmFork, Member: c.owner.id, Node: node,
 					Statements: []protocol.StatementID{k.Statement}, Text: "feed " + k.Feed.Short() + " parted"})
 			}
