@@ -80,6 +80,10 @@ func (n *Node) readArrivals(after uint64) (reading, error) {
 	var g errgroup.Group
 	g.SetLimit(runtime.GOMAXPROCS(0))
 	for i, a := range run {
+		if len(run) == 1 {
+			parts[i] = n.objectsOf(a)
+			break
+		}
 		g.Go(func() error {
 			parts[i] = n.objectsOf(a)
 			return nil
@@ -96,28 +100,25 @@ func (n *Node) readArrivals(after uint64) (reading, error) {
 // objectsOf opens one entry and gives what the index keeps of it: nothing where
 // the content is of no use, which is counted.
 func (n *Node) objectsOf(a store.Arrival) []store.Object {
-	e, err := n.store.Entry(a.Place)
-	if err != nil {
-		n.log.Error("read entry", "arrival", a.Number, "err", err)
-		return nil
-	}
-	author, ok := n.Roster().Author(e.Header.Node)
+	feed, _ := n.store.Feed(a.Place.Feed)
+	author, ok := n.Roster().Author(feed.Node)
 	if !ok {
 		n.refused.add(ReasonNotAdmitted, 1)
 		return nil
 	}
-	bundle, own := n.opened.take(a.Place)
-	if !own {
-		if bundle, err = n.openEntry(e); err != nil {
+	bundle, opened := n.opened.take(a.Place)
+	if !opened {
+		var err error
+		if bundle, err = n.Open(a.Place); err != nil {
 			n.refused.add(ReasonMalformed, 1)
-			n.log.Warn("entry cannot be opened", "node", e.Header.Node.Short(), "seq", e.Header.Seq, "err", err)
+			n.log.Warn("entry cannot be opened", "node", feed.Node.Short(), "seq", a.Place.Seq, "err", err)
 			return nil
 		}
 	}
 	objects, err := Objects(bundle, author.ID, author.Card.Identity, author.ID == n.cfg.Member, a.Number, n.now().UnixMilli())
 	if err != nil {
 		n.refused.add(ReasonMalformed, 1)
-		n.log.Warn("entry holds no STIX bundle", "node", e.Header.Node.Short(), "seq", e.Header.Seq, "err", err)
+		n.log.Warn("entry holds no STIX bundle", "node", feed.Node.Short(), "seq", a.Place.Seq, "err", err)
 	}
 	return objects
 }

@@ -314,7 +314,14 @@ func (n *Node) classify(c *store.Commit, in incoming) {
 // commitEntries makes the commit durable and does what follows from it: grants
 // are read, entries that wait for an epoch are remembered.
 func (n *Node) commitEntries(c *store.Commit) error {
-	if _, err := n.store.Commit(n.ctx, c); err != nil {
+	opened := make(chan struct{})
+	n.spawn(func() {
+		defer close(opened)
+		n.openAhead(c)
+	})
+	_, err := n.store.Commit(n.ctx, c)
+	<-opened
+	if err != nil {
 		return err
 	}
 	var waiting []store.Place
@@ -333,6 +340,27 @@ func (n *Node) commitEntries(c *store.Commit) error {
 		n.releaseReadable()
 	}
 	return nil
+}
+
+// openAhead opens what a commit makes readable while the disk is busy with it, so
+// that the indexer finds it opened. What cannot be opened is left to the indexer
+// to tell of.
+func (n *Node) openAhead(c *store.Commit) {
+	if n.store.LastArrival() > n.store.Index().Checkpoint()+openAheadMost {
+		return
+	}
+	for _, e := range c.Entries {
+		place := store.Place{Feed: e.Header.Feed, Seq: e.Header.Seq}
+		if e.Payload == nil || e.Header.Kind != protocol.EntrySealed {
+			continue
+		}
+		if _, waits := c.Settings[unreadName(place)]; waits {
+			continue
+		}
+		if bundle, err := n.openEntry(e); err == nil {
+			n.opened.put(place, bundle)
+		}
+	}
 }
 
 // Gossip judges a gossip message. The transport calls it.
@@ -407,6 +435,10 @@ func (n *Node) takeGossip() {
 		g.SetLimit(8)
 		for feed, list := range batch {
 			slices.SortFunc(list, func(a, b incoming) int { return int(int64(a.header.Seq) - int64(b.header.Seq)) })
+			if len(batch) == 1 {
+				n.extend(feed, list)
+				break
+			}
 			g.Go(func() error {
 				n.extend(feed, list)
 				return nil
