@@ -230,27 +230,35 @@ func (n *Node) follow(c *store.Commit, feed protocol.FeedID, held store.Feed, wa
 // welcome reports whether the roster lets the writer write, past the feed's head
 // if the entry lies there, and counts it where not.
 func (n *Node) welcome(h *protocol.Header, head uint64) bool {
-	r := n.Roster()
 	if h.Node == n.key {
 		return n.mine(h)
 	}
+	reason := n.objection(h, head)
+	if reason == "" {
+		return true
+	}
+	n.refused.add(reason, 1)
+	if head == 0 && reason != ReasonQuota {
+		n.view.refuse(h)
+	}
+	return false
+}
+
+func (n *Node) objection(h *protocol.Header, head uint64) (reason string) {
+	r := n.Roster()
 	if _, ok := r.Author(h.Node); !ok {
-		n.refused.add(ReasonNotAdmitted, 1)
-		return false
+		return ReasonNotAdmitted
 	}
 	if last, ended := r.Limit(h.Node, h.Feed); ended && h.Seq > last {
-		n.refused.add(ReasonNotAdmitted, 1)
-		return false
+		return ReasonNotAdmitted
 	}
 	if fork, forked := r.Fork(h.Node); forked && !fork.Resolved && h.Seq > head {
-		n.refused.add(ReasonHeld, 1)
-		return false
+		return ReasonHeld
 	}
 	if head == 0 && n.feedsOf(h.Node) >= maxFeedsPerNode {
-		n.refused.add(ReasonQuota, 1)
-		return false
+		return ReasonQuota
 	}
-	return true
+	return ""
 }
 
 // mine judges an entry of this node's own key that comes from outside. One that

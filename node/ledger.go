@@ -10,7 +10,9 @@ import (
 	"github.com/tipmesh/tipmesh/protocol/trust"
 )
 
-// ledger is the set of statements a node holds, and the roster they make.
+// ledger is the set of statements that count at a node, and the roster they
+// make. It is changed under the node's gate only. The store may hold more: what
+// was pushed over a bound is left out here and stays there.
 type ledger struct {
 	mesh   protocol.MeshID
 	roster atomic.Pointer[trust.Roster]
@@ -41,30 +43,92 @@ func (l *ledger) get(id protocol.StatementID) *protocol.Statement {
 	return l.byID[id]
 }
 
-// add takes statements into the set and folds the roster anew.
-func (l *ledger) add(list ...*protocol.Statement) *trust.Roster {
+// plan is the set of statements as it would be with some more.
+type plan struct {
+	roster *trust.Roster
+	add    []*protocol.Statement // those of the new that stay
+	drop   []protocol.StatementID
+}
+
+// pruneRounds bounds how often what is over a bound is dropped at a time: a
+// card goes after the proposal that named it.
+const pruneRounds = 4
+
+// plan folds the set with the statements of the list that are not held yet, and
+// leaves out what is over a bound then.
+func (l *ledger) plan(list ...*protocol.Statement) *plan {
+	l.mu.RLock()
+	set, pins := l.all(), slices.Clone(l.pins)
+	p := &plan{}
+	fresh := map[protocol.StatementID]bool{}
+	for _, s := range list {
+		if l.byID[s.ID()] == nil && !fresh[s.ID()] {
+			fresh[s.ID()] = true
+			p.add = append(p.add, s)
+		}
+	}
+	l.mu.RUnlock()
+	set = append(set, p.add...)
+	p.roster = trust.Fold(l.mesh, set, pins...)
+	for range pruneRounds {
+		over := p.roster.Surplus()
+		if len(over) == 0 {
+			break
+		}
+		gone := func(s *protocol.Statement) bool {
+			_, found := slices.BinarySearchFunc(over, s.ID(), protocol.StatementID.Compare)
+			return found
+		}
+		set, p.add = slices.DeleteFunc(set, gone), slices.DeleteFunc(p.add, gone)
+		for _, id := range over {
+			if !fresh[id] {
+				p.drop = append(p.drop, id)
+			}
+		}
+		p.roster = trust.Fold(l.mesh, set, pins...)
+	}
+	return p
+}
+
+// follow makes the set what was planned. Nothing may have changed it since.
+func (l *ledger) follow(p *plan) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, s := range list {
-		if l.byID[s.ID()] != nil {
-			continue
-		}
-		l.byID[s.ID()] = s
-		b := s.ID()[0]
-		at, _ := slices.BinarySearchFunc(l.buckets[b], s.ID(), func(x *protocol.Statement, id protocol.StatementID) int {
+	place := func(id protocol.StatementID) (int, bool) {
+		return slices.BinarySearchFunc(l.buckets[id[0]], id, func(x *protocol.Statement, id protocol.StatementID) int {
 			return x.ID().Compare(id)
 		})
-		l.buckets[b] = slices.Insert(l.buckets[b], at, s)
-		ids := make([]protocol.StatementID, len(l.buckets[b]))
-		for i, x := range l.buckets[b] {
-			ids[i] = x.ID()
-		}
-		sum := replica.DigestStatements(ids)
-		copy(l.digests[int(b)*replica.BucketDigest:], sum[:])
 	}
-	r := trust.Fold(l.mesh, l.all(), l.pins...)
-	l.roster.Store(r)
-	return r
+	var changed [replica.Buckets]bool
+	for _, s := range p.add {
+		id := s.ID()
+		at, _ := place(id)
+		l.byID[id], changed[id[0]] = s, true
+		l.buckets[id[0]] = slices.Insert(l.buckets[id[0]], at, s)
+	}
+	for _, id := range p.drop {
+		if at, found := place(id); found {
+			delete(l.byID, id)
+			changed[id[0]] = true
+			l.buckets[id[0]] = slices.Delete(l.buckets[id[0]], at, at+1)
+		}
+	}
+	for b := range changed {
+		if changed[b] {
+			copy(l.digests[b*replica.BucketDigest:], digestOf(l.buckets[b]))
+		}
+	}
+	l.roster.Store(p.roster)
+}
+
+// digestOf is the digest of a bucket.
+func digestOf(bucket []*protocol.Statement) []byte {
+	ids := make([]protocol.StatementID, len(bucket))
+	for i, s := range bucket {
+		ids[i] = s.ID()
+	}
+	sum := replica.DigestStatements(ids)
+	return sum[:]
 }
 
 func (l *ledger) pinned() []protocol.StatementID {

@@ -117,7 +117,7 @@ func New(cfg Config) (*Node, error) {
 	if n.ledger.pins, err = loadPins(cfg.Store); err != nil {
 		return nil, err
 	}
-	n.ledger.add(list...)
+	n.ledger.follow(n.ledger.plan(list...))
 	if n.trust, err = loadTrust(n.store); err != nil {
 		return nil, err
 	}

@@ -77,35 +77,44 @@ func (n *Node) learnRaw(raws [][]byte) (fresh int, broken bool) {
 
 // learn keeps the statements that the roster lets a node keep, makes them
 // durable and acts on the roster that follows. Some only become acceptable
-// through others in the list, so it goes round until nothing more is.
+// through others in the list, so it goes round until nothing more is. What the
+// others in the list push over a bound is not kept.
 func (n *Node) learn(list ...*protocol.Statement) (kept int, err error) {
 	n.gate.Lock()
 	defer n.gate.Unlock()
 	before := n.Roster()
 	for {
-		var take []*protocol.Statement
-		var rest []*protocol.Statement
+		var take, rest []*protocol.Statement
+		unknown := 0
 		r := n.Roster()
 		for _, s := range list {
-			switch err := r.Accept(s); {
-			case n.ledger.has(s.ID()):
-			case err == nil:
-				take = append(take, s)
-			case errors.Is(err, trust.ErrUnknownSigner):
-				rest = append(rest, s)
-			default:
-				n.refused.add(ReasonQuota, 1)
+			if n.ledger.has(s.ID()) {
+				continue
 			}
+			err := r.Accept(s)
+			if err == nil {
+				take = append(take, s)
+				continue
+			}
+			if errors.Is(err, trust.ErrUnknownSigner) {
+				unknown++
+			}
+			rest = append(rest, s)
 		}
 		if len(take) == 0 {
-			n.refused.add(ReasonNotAdmitted, len(rest))
+			n.refused.add(ReasonNotAdmitted, unknown)
+			n.refused.add(ReasonQuota, len(rest)-unknown)
 			break
 		}
-		if _, err := n.store.Commit(n.context(), &store.Commit{Statements: take}); err != nil {
-			return kept, fmt.Errorf("store statements: %w", err)
+		p := n.ledger.plan(take...)
+		n.refused.add(ReasonQuota, len(take)-len(p.add))
+		if len(p.add) > 0 {
+			if _, err := n.store.Commit(n.context(), &store.Commit{Statements: p.add}); err != nil {
+				return kept, fmt.Errorf("store statements: %w", err)
+			}
 		}
-		n.ledger.add(take...)
-		kept += len(take)
+		n.ledger.follow(p)
+		kept += len(p.add)
 		list = rest
 	}
 	if kept > 0 {

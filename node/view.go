@@ -16,7 +16,28 @@ type view struct {
 	n *Node
 
 	mu     sync.Mutex
-	vector protocol.Hash // digest of all states; zero where it must be computed
+	vector protocol.Hash                    // digest of all states; zero where it must be computed
+	shut   map[protocol.FeedID]protocol.Key // feeds refused though nothing of them is held, and whose they are
+}
+
+// refuse remembers whose a feed is of which nothing may be taken at present, so
+// that it is not asked for until the roster has it otherwise.
+func (v *view) refuse(h *protocol.Header) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.shut == nil {
+		v.shut = map[protocol.FeedID]protocol.Key{}
+	}
+	if len(v.shut) < protocol.MaxFeedsHeld {
+		v.shut[h.Feed] = h.Node
+	}
+}
+
+func (v *view) refused(feed protocol.FeedID) (protocol.Key, bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	k, ok := v.shut[feed]
+	return k, ok
 }
 
 var _ replica.View = (*view)(nil)
@@ -115,7 +136,9 @@ func (v *view) States(after protocol.FeedID, limit int) (out []replica.FeedState
 func (v *view) Wanted(feed protocol.FeedID) uint64 {
 	f, ok := v.n.store.Feed(feed)
 	if !ok {
-		return math.MaxUint64
+		if f.Node, ok = v.refused(feed); !ok {
+			return math.MaxUint64
+		}
 	}
 	r := v.n.ledger.roster.Load()
 	wanted := uint64(math.MaxUint64)

@@ -242,7 +242,7 @@ func TestEpochMakerAway(t *testing.T) {
 func (m *Mesh) late() int {
 	m.T.Helper()
 	i := len(m.Members)
-	p := &Member{Index: i, Handle: fmt.Sprintf("m%d", i), Store: memory.New(), nodeKey: seeded(m.opt.Seed, "node", i), key: seeded(m.opt.Seed, "member", i)}
+	p := &Member{Index: i, At: i, Handle: fmt.Sprintf("m%d", i), Store: memory.New(), nodeKey: seeded(m.opt.Seed, "node", i), key: seeded(m.opt.Seed, "member", i)}
 	id, err := seal.NewIdentity()
 	m.must(err)
 	p.age = id
