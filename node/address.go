@@ -30,7 +30,12 @@ type contact struct {
 	skew   int64    // its clock less ours at its last hello, in milliseconds
 	heard  int64    // when that was
 	agent  string
+	dirty  bool      // claims are newer than what is on disk,
+	saved  time.Time // which was written then
 }
+
+// claimGap is the least time between two writes of what one node says of itself.
+const claimGap = time.Minute
 
 // addressBook knows where nodes can be reached. What a node says of itself is
 // kept on disk.
@@ -40,10 +45,11 @@ type addressBook struct {
 	mu    sync.Mutex
 	by    map[protocol.Key]*contact
 	wake  chan struct{} // the redial loop has something to look at
+	write chan struct{} // keep has
 }
 
 func loadAddresses(s store.Entries, self protocol.Key) (*addressBook, error) {
-	b := &addressBook{store: s, self: self, by: map[protocol.Key]*contact{}, wake: make(chan struct{}, 1)}
+	b := &addressBook{store: s, self: self, by: map[protocol.Key]*contact{}, wake: make(chan struct{}, 1), write: make(chan struct{}, 1)}
 	err := s.Settings(addressPrefix, func(name string, raw []byte) error {
 		var list []string
 		key, err := protocol.ParseID[struct{}](strings.TrimPrefix(name, addressPrefix))
@@ -69,32 +75,75 @@ func (b *addressBook) contact(k protocol.Key) *contact {
 	return b.by[k]
 }
 
-// claim takes what a connected node says of itself.
+// claim takes what a connected node says of itself. It does not wait for the
+// disk.
 func (b *addressBook) claim(k protocol.Key, addresses []string, itsTime, now int64, agent string) {
 	b.mu.Lock()
 	c := b.contact(k)
 	c.skew, c.heard, c.agent = itsTime-now, now, agent
-	same := slices.Equal(c.claims, addresses)
-	if len(addresses) > 0 {
-		c.claims = addresses
+	if len(addresses) > 0 && !slices.Equal(c.claims, addresses) {
+		c.claims, c.dirty = addresses, true
+		poke(b.write)
 	}
 	b.mu.Unlock()
-	if same || len(addresses) == 0 {
-		return
-	}
-	b.save(k, addresses)
 }
 
-// save keeps a claim; losing one costs a dial, so an error is no more than that.
-func (b *addressBook) save(k protocol.Key, addresses []string) {
-	raw, err := json.Marshal(addresses)
-	if err == nil {
-		_, err = b.store.Commit(context.Background(), &store.Commit{Settings: map[string][]byte{addressPrefix + k.String(): raw}})
+// poke wakes who waits for a channel of one place.
+func poke(ch chan struct{}) {
+	select {
+	case ch <- struct{}{}:
+	default:
 	}
-	ignore(err)
 }
 
-// hear takes hearsay about nodes that are not connected.
+// keep gives the loop that writes claims to disk: those of one node at most once
+// in claimGap, however often it changes them.
+func (b *addressBook) keep(ctx context.Context, now func() time.Time) func() {
+	return func() {
+		for {
+			due := b.save(now())
+			timer := time.NewTimer(due)
+			select {
+			case <-ctx.Done():
+				timer.Stop()
+				return
+			case <-b.write:
+			case <-timer.C:
+			}
+			timer.Stop()
+		}
+	}
+}
+
+// save writes the claims that may be written by now, and gives when to look
+// again. Losing one costs a dial, so an error is no more than that.
+func (b *addressBook) save(now time.Time) (again time.Duration) {
+	again = time.Hour
+	c := &store.Commit{Settings: map[string][]byte{}}
+	b.mu.Lock()
+	for k, x := range b.by {
+		if !x.dirty {
+			continue
+		}
+		if wait := claimGap - now.Sub(x.saved); !x.saved.IsZero() && wait > 0 && wait <= claimGap {
+			again = min(again, wait)
+			continue
+		}
+		if raw, err := json.Marshal(x.claims); err == nil {
+			c.Settings[addressPrefix+k.String()] = raw
+		}
+		x.dirty, x.saved = false, now
+	}
+	b.mu.Unlock()
+	if len(c.Settings) > 0 {
+		_, err := b.store.Commit(context.Background(), c)
+		ignore(err)
+	}
+	return again
+}
+
+// hear takes hearsay about nodes that are not connected. What comes from
+// neighbours must be of nodes of the roster.
 func (b *addressBook) hear(list []replica.NodeAddresses) {
 	b.mu.Lock()
 	fresh := false
@@ -110,12 +159,7 @@ func (b *addressBook) hear(list []replica.NodeAddresses) {
 }
 
 // look wakes the redial loop.
-func (b *addressBook) look() {
-	select {
-	case b.wake <- struct{}{}:
-	default:
-	}
-}
+func (b *addressBook) look() { poke(b.wake) }
 
 func (b *addressBook) lost(protocol.Key) { b.look() }
 

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"slices"
 	"time"
 
 	"github.com/tipmesh/tipmesh/protocol"
@@ -90,10 +91,16 @@ func (n *Node) do(m *replica.Machine, effect replica.Effect) {
 	case replica.Unseal:
 		n.spawn(func() { n.unsealEpochs(e.Sealed) })
 	case replica.Address:
-		n.book.claim(e.Node, e.Addresses, e.Time, n.now().UnixMilli(), e.Agent)
-		n.pulse.beat()
+		if _, ok := n.Roster().ByNode(e.Node); ok {
+			n.book.claim(e.Node, e.Addresses, e.Time, n.now().UnixMilli(), e.Agent)
+			n.pulse.beat()
+		}
 	case replica.Hearsay:
-		n.book.hear(e.List)
+		r := n.Roster()
+		n.book.hear(slices.DeleteFunc(e.List, func(a replica.NodeAddresses) bool {
+			_, ok := r.ByNode(a.Node)
+			return !ok
+		}))
 	case replica.Reset:
 		n.links.reset(e.Node, e.Reason)
 	}

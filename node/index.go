@@ -241,7 +241,8 @@ func (n *Node) CatchUp(ctx context.Context) error {
 	return n.until(ctx, func() bool { return n.store.Index().Checkpoint() >= target })
 }
 
-// Counts reports whether an entry lies within its feed's cut, so that what it
+// counts reports whether an entry lies within its feed's cut, on the branch that
+// survives, so that what it
 // says may be shown.
 func (n *Node) counts(arrival uint64) bool {
 	var place store.Place
@@ -254,6 +255,9 @@ func (n *Node) counts(arrival uint64) bool {
 	}
 	h, err := n.store.Header(place)
 	if err != nil {
+		return false
+	}
+	if from, void := n.voidFrom(h.Node, h.Feed); void && h.Seq >= from {
 		return false
 	}
 	last, ended := n.Roster().Limit(h.Node, h.Feed)

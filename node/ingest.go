@@ -268,7 +268,12 @@ func (n *Node) mine(h *protocol.Header) bool {
 	if held, err := n.store.Header(store.Place{Feed: h.Feed, Seq: h.Seq}); err == nil && held.ID() == h.ID() {
 		return true
 	}
-	if n.halted.set("an entry of this node's own came from outside: another copy of this home is in use, or this one was put back from an older copy") {
+	first, err := n.halted.set(n.context(), n.store,
+		"an entry of this node's own came from outside: another copy of this home is in use, or this one was put back from an older copy")
+	if err != nil {
+		n.log.Error("keep why this node stops writing", "err", err)
+	}
+	if first {
 		n.log.Error("this node stops writing", "why", n.halted.get())
 		n.pulse.beat()
 	}

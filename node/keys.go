@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/tipmesh/tipmesh/protocol"
 	"github.com/tipmesh/tipmesh/protocol/replica"
@@ -43,11 +45,13 @@ type keys struct {
 	unread map[tagKey][]uint64
 	count  int
 	made   map[protocol.MemberID]int // epochs by maker
+	ask    chan struct{}             // there may be epochs to ask for: see seekEpochs
+	more   atomic.Bool               // a neighbour seems to have more of them
 }
 
 func loadKeys(s store.Entries, mesh protocol.MeshID) (*keys, error) {
 	k := &keys{byID: map[protocol.EpochID]*epoch{}, byTag: map[tagKey]*epoch{}, unread: map[tagKey][]uint64{},
-		made: map[protocol.MemberID]int{}}
+		made: map[protocol.MemberID]int{}, ask: make(chan struct{}, 1)}
 	err := s.Settings(epochPrefix, func(_ string, raw []byte) error {
 		e, err := protocol.ParseEpoch(raw)
 		if err != nil {
@@ -142,8 +146,49 @@ func (k *keys) wait(p store.Place, tag protocol.Tag) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	t := tagKey{p.Feed, tag}
+	if k.unread[t] == nil {
+		poke(k.ask)
+	}
 	k.unread[t] = append(k.unread[t], p.Seq)
 	k.count++
+}
+
+// Times of asking for epochs.
+const (
+	askAfter = time.Second     // for the grant usually comes by itself
+	askGap   = 5 * time.Second // between two rounds
+)
+
+// seekEpochs asks all neighbours for epochs when an entry has begun to wait for
+// one, and when one of them handed over as many as it may at a time.
+func (n *Node) seekEpochs() {
+	wait := func(d time.Duration) bool {
+		timer := time.NewTimer(d)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			return true
+		case <-n.ctx.Done():
+			return false
+		}
+	}
+	for {
+		select {
+		case <-n.keys.ask:
+		case <-n.ctx.Done():
+			return
+		}
+		if !wait(askAfter) {
+			return
+		}
+		if more := n.keys.more.Swap(false); !more && n.keys.unreadable() == 0 {
+			continue
+		}
+		n.post(func(m *replica.Machine, now time.Time) { m.AskEpochs(now) })
+		if !wait(askGap - askAfter) {
+			return
+		}
+	}
 }
 
 // unreadable is how many entries wait for an epoch.
@@ -174,6 +219,13 @@ func (k *keys) ready() (out []store.Place) {
 		k.mu.Unlock()
 	}
 	return out
+}
+
+// held is how many epochs there are.
+func (k *keys) held() int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return len(k.byID)
 }
 
 // ids lists at most so many epochs held.
@@ -323,7 +375,12 @@ func (n *Node) unsealEpochs(sealed []byte) {
 		n.refused.add(ReasonMalformed, 1)
 		return
 	}
+	before := n.keys.held()
 	n.keepEpochs(epochs)
+	if len(epochs) == protocol.MaxGrantEpochs && n.keys.held() > before {
+		n.keys.more.Store(true)
+		poke(n.keys.ask)
+	}
 }
 
 // handOver answers a neighbour that asks for epochs: with those its member is

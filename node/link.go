@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tipmesh/tipmesh/protocol"
@@ -24,12 +25,15 @@ type links struct {
 	n      *Node
 	mu     sync.Mutex
 	byNode map[protocol.Key]*link
+	last   map[protocol.Key]*link // given up, and perhaps not ended yet
 }
 
 // link is the stream to one connected neighbour, opened again as often as it
 // breaks while the neighbour stays connected.
 type link struct {
-	stop context.CancelFunc // gives the link up
+	stop  context.CancelFunc // gives the link up
+	ended chan struct{}      // closed when the machine has been told so
+	heard atomic.Bool        // the neighbour has told all it holds
 
 	mu     sync.Mutex
 	out    chan []byte // nil while no stream stands
@@ -45,9 +49,19 @@ func (n *Node) Up(node protocol.Key) {
 		return
 	}
 	ctx, cancel := context.WithCancel(n.ctx)
-	l := &link{stop: cancel}
+	l := &link{stop: cancel, ended: make(chan struct{})}
 	ls.byNode[node] = l
-	n.spawn(func() { l.run(ctx, n, node) })
+	before := ls.last[node]
+	delete(ls.last, node)
+	n.spawn(func() {
+		defer close(l.ended)
+		// The machine must hear that the link before is down before it hears
+		// that this one is up.
+		if before != nil {
+			<-before.ended
+		}
+		l.run(ctx, n, node)
+	})
 	n.pulse.beat()
 }
 
@@ -57,10 +71,11 @@ func (n *Node) Down(node protocol.Key) {
 	ls.mu.Lock()
 	l := ls.byNode[node]
 	delete(ls.byNode, node)
-	ls.mu.Unlock()
 	if l != nil {
 		l.stop()
+		ls.last[node] = l
 	}
+	ls.mu.Unlock()
 	n.book.lost(node)
 	n.pulse.beat()
 }
@@ -185,7 +200,36 @@ func (l *link) stream(ctx context.Context, n *Node, node protocol.Key) error {
 			return err
 		}
 		n.post(func(m *replica.Machine, now time.Time) { m.Received(now, node, msg) })
+		if tellsAll(msg) {
+			l.heard.Store(true)
+			n.pulse.beat()
+		}
 	}
+}
+
+// tellsAll reports whether a message completes what a neighbour tells of its
+// feeds.
+func tellsAll(msg replica.Message) bool {
+	switch msg := msg.(type) {
+	case *replica.Vector:
+		return !msg.More
+	case *replica.Hello:
+		return msg.Vector == replica.DigestStates(func(func(*replica.FeedState) bool) {}) // none: no vector follows
+	}
+	return false
+}
+
+// heard lists the neighbours that have told all they hold.
+func (ls *links) heard() []protocol.Key {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	var out []protocol.Key
+	for k, l := range ls.byNode {
+		if l.heard.Load() {
+			out = append(out, k)
+		}
+	}
+	return protocol.Sorted(out)
 }
 
 // Serve answers a neighbour's requests on the stream it opened. The transport

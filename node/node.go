@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tipmesh/tipmesh/protocol"
@@ -74,6 +75,7 @@ type Node struct {
 	events  chan func(*replica.Machine, time.Time)
 	gossip  chan incoming
 	started time.Time
+	own     atomic.Bool // writing may begin: see lookForOwn
 
 	// gate is held for reading while an entry of this node's own is made durable
 	// and for writing while the roster or the trust list changes, so that no
@@ -81,7 +83,7 @@ type Node struct {
 	gate   sync.RWMutex
 	writer sync.Mutex // one writer of this node's feeds at a time
 	card   sync.Mutex // one change of the member's card at a time
-	halted haltReason
+	halted halt
 
 	ctx  context.Context
 	stop context.CancelCauseFunc
@@ -104,7 +106,7 @@ func New(cfg Config) (*Node, error) {
 		gossip: make(chan incoming, 4096), park: newPark(), started: cfg.Now(),
 	}
 	n.view = &view{n: n}
-	n.links = &links{n: n, byNode: map[protocol.Key]*link{}}
+	n.links = &links{n: n, byNode: map[protocol.Key]*link{}, last: map[protocol.Key]*link{}}
 	n.tickets = &tickets{n: n}
 	var err error
 	var list []*protocol.Statement
@@ -119,6 +121,9 @@ func New(cfg Config) (*Node, error) {
 	}
 	n.ledger.follow(n.ledger.plan(list...))
 	if n.trust, err = loadTrust(n.store); err != nil {
+		return nil, err
+	}
+	if err = n.halted.load(n.store); err != nil {
 		return nil, err
 	}
 	if n.keys, err = loadKeys(n.store, n.mesh); err != nil {
@@ -150,6 +155,9 @@ func (n *Node) Run(ctx context.Context, started func()) error {
 	n.spawn(n.redial)
 	n.spawn(n.index)
 	n.spawn(n.takeGossip)
+	n.spawn(n.seekEpochs)
+	n.spawn(n.book.keep(n.ctx, n.now))
+	n.spawn(n.lookForOwn)
 	n.tickets.reopen()
 	if started != nil {
 		started()
@@ -215,29 +223,6 @@ func (n *Node) allowRoster() {
 	n.transport.Allow(nodes)
 }
 
-// haltReason is why this node must not write, empty where it may.
-type haltReason struct {
-	mu  sync.Mutex
-	why string
-}
-
-func (h *haltReason) get() string {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.why
-}
-
-// set keeps the first reason and reports whether it was this one.
-func (h *haltReason) set(why string) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.why != "" {
-		return false
-	}
-	h.why = why
-	return true
-}
-
 // pulse wakes everybody who waits for some change of the node's state.
 type pulse struct {
 	mu sync.Mutex
@@ -260,7 +245,8 @@ func (p *pulse) beat() {
 	p.mu.Unlock()
 }
 
-// until waits until done gives true, looking again at every change.
+// until waits until done gives true, looking again at every change. It fails
+// when the node stops.
 func (n *Node) until(ctx context.Context, done func() bool) error {
 	for {
 		ch := n.pulse.wait()
@@ -271,6 +257,8 @@ func (n *Node) until(ctx context.Context, done func() bool) error {
 		case <-ch:
 		case <-ctx.Done():
 			return ctx.Err()
+		case <-n.context().Done():
+			return context.Cause(n.context())
 		}
 	}
 }

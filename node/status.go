@@ -136,6 +136,9 @@ func (n *Node) judge(s *Status) {
 	for _, a := range n.Roster().Alarms {
 		alert(Look, a.Text)
 	}
+	for _, f := range n.voided() {
+		alert(Look, "of the forked feed "+f.ID.Short()+" a cut voids the branch held here: what is on it is not shown")
+	}
 	up := 0
 	for _, p := range s.Peers {
 		if p.Up {
@@ -175,7 +178,7 @@ func (n *Node) poll(ctx context.Context, done func() bool) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-n.context().Done():
-			return n.context().Err()
+			return context.Cause(n.context())
 		}
 	}
 }

@@ -48,6 +48,9 @@ func (n *Node) Readers(tlp string) (readers []protocol.MemberID, full bool) {
 // the entries durable and gives their places, in order. Errors: ErrNotMember,
 // ErrNobody, ErrStopped. On an error the places written so far are given too.
 func (n *Node) Write(ctx context.Context, bundles [][]byte, tlp string) ([]store.Place, error) {
+	if err := n.begun(ctx); err != nil {
+		return nil, err
+	}
 	var places []store.Place
 	for len(bundles) > 0 {
 		run := bundles[:min(len(bundles), writeRun)]
@@ -366,6 +369,9 @@ func (n *Node) makeEpoch(readers []protocol.MemberID, full bool) (*epoch, error)
 
 // renewEpoch makes an epoch for everyone if there is none to use.
 func (n *Node) renewEpoch() {
+	if n.begun(n.context()) != nil {
+		return
+	}
 	readers := []protocol.MemberID{}
 	for _, m := range n.Roster().Active() {
 		readers = append(readers, m.ID)
