@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // ContentHash is the SHA-256 of what an object says, whenever it was said:
@@ -11,11 +12,13 @@ import (
 // of the same thing differs from the first. Order of properties and white
 // space do not matter; the order within nested objects does.
 func ContentHash(o Object) [32]byte {
-	var stack [40]member
-	c := checker{members: stack[:0]}
+	w := hashing.Get().(*hashSpace)
+	defer hashing.Put(w)
+	c := checker{members: w.members[:0]}
 	c.collect(string(o.Raw))
+	w.members = c.members
 	sortByName(c.members)
-	buf := make([]byte, 0, len(o.Raw)+16)
+	buf := w.buf[:0]
 	for i := range c.members {
 		m := &c.members[i]
 		switch m.name {
@@ -27,8 +30,17 @@ func ContentHash(o Object) [32]byte {
 		buf = compact(buf, m.value)
 		buf = append(buf, ',')
 	}
+	w.buf = buf
 	return sha256.Sum256(buf)
 }
+
+// hashSpace is what ContentHash works in, kept for the next call.
+type hashSpace struct {
+	members []member
+	buf     []byte
+}
+
+var hashing = sync.Pool{New: func() any { return &hashSpace{members: make([]member, 0, 40), buf: make([]byte, 0, 1<<10)} }}
 
 // sortByName sorts in place: by insertion, which suits the dozen properties
 // that objects have, unless there are many.
