@@ -91,6 +91,15 @@ func (n *Node) readArrivals(after uint64) (reading, error) {
 	}
 	ignore(g.Wait())
 	r := reading{last: run[len(run)-1].Number}
+	if len(parts) == 1 {
+		r.objects = parts[0]
+		return r, nil
+	}
+	count := 0
+	for _, p := range parts {
+		count += len(p)
+	}
+	r.objects = make([]store.Object, 0, count)
 	for _, p := range parts {
 		r.objects = append(r.objects, p...)
 	}
@@ -148,7 +157,7 @@ func (n *Node) Open(p store.Place) ([]byte, error) {
 // identity is given; own says that it is this node's member. What was read before
 // an error is given too.
 func Objects(bundle []byte, member protocol.MemberID, identity string, own bool, arrival uint64, received int64) ([]store.Object, error) {
-	var out []store.Object
+	out := make([]store.Object, 0, len(bundle)/512+1)
 	var share shareHandling
 	err := stix.Scan(bundle, func(ordinal int, raw []byte, f *stix.Facts) error {
 		if f.Type == "" || f.ID == "" || f.Type == "marking-definition" || f.Type == "extension-definition" {
