@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"slices"
 	"strings"
@@ -24,6 +25,8 @@ import (
 // answered by a JoinReply, until it is in.
 const (
 	maxJoinFrame = 8 << 20
+	maxJoinSet   = 4 << 20 // bytes of statements in an answer
+	joinGrace    = 2 * time.Second
 	joinPoll     = 500 * time.Millisecond
 	ticketPrefix = "ticket/"
 	joinSetting  = "join-host"
@@ -51,7 +54,7 @@ type JoinReply struct {
 	Signed     []string                `cbor:"3,keyasint,omitempty"` // handles of governors who approved
 	Needs      uint64                  `cbor:"4,keyasint,omitempty"`
 	Missing    []string                `cbor:"5,keyasint,omitempty"` // handles of governors who may
-	Statements [][]byte                `cbor:"6,keyasint,omitempty"` // all of them, once admitted
+	Statements [][]byte                `cbor:"6,keyasint,omitempty"` // once admitted: all of them, or those needed to get the rest by sync
 	Addresses  []replica.NodeAddresses `cbor:"7,keyasint,omitempty"`
 }
 
@@ -76,6 +79,7 @@ type tickets struct {
 	mu   sync.Mutex
 	host JoinHost
 	open map[protocol.Hash]*openTicket
+	next *time.Timer // when a ticket runs out
 }
 
 // Invite makes a ticket that is good until expires. With admit this member, if
@@ -160,11 +164,62 @@ func (ts *tickets) add(t *openTicket) error {
 	}
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
+	if ts.host == nil || ts.host.Key() != t.ticket.Host {
+		return errors.New("the join host has closed meanwhile: invite again")
+	}
 	if ts.open == nil {
 		ts.open = map[protocol.Hash]*openTicket{}
 	}
 	ts.open[t.ticket.ID()] = t
+	ts.schedule()
 	return nil
+}
+
+// schedule has the next ticket that runs out looked at, a little after it has,
+// so that a joiner who waits is told. The caller holds the lock.
+func (ts *tickets) schedule() {
+	if ts.next != nil {
+		ts.next.Stop()
+	}
+	first := int64(math.MaxInt64)
+	for _, t := range ts.open {
+		first = min(first, t.ticket.Expires)
+	}
+	if len(ts.open) > 0 {
+		wait := time.UnixMilli(first).Sub(ts.n.now())
+		ts.next = time.AfterFunc(min(max(wait, 0), 24*time.Hour)+joinGrace, ts.expire)
+	}
+}
+
+// expire forgets the tickets that have run out, and closes the join host with
+// the last of them.
+func (ts *tickets) expire() {
+	ts.mu.Lock()
+	if ts.host == nil { // the node has stopped
+		ts.mu.Unlock()
+		return
+	}
+	now := ts.n.now().UnixMilli()
+	c := &store.Commit{Settings: map[string][]byte{}}
+	for id, t := range ts.open {
+		if t.ticket.Expires <= now {
+			delete(ts.open, id)
+			c.Settings[ticketPrefix+id.String()] = nil
+		}
+	}
+	var host JoinHost
+	if len(ts.open) == 0 {
+		host, ts.host = ts.host, nil
+		c.Settings[joinSetting] = nil
+	}
+	if _, err := ts.n.store.Commit(ts.n.context(), c); err != nil {
+		ts.n.log.Error("forget tickets", "err", err)
+	}
+	ts.schedule()
+	ts.mu.Unlock()
+	if host != nil {
+		ignore(host.Close())
+	}
 }
 
 func (ts *tickets) save(t *openTicket) error {
@@ -183,7 +238,8 @@ func (ts *tickets) save(t *openTicket) error {
 func (ts *tickets) reopen() {
 	now := ts.n.now().UnixMilli()
 	var good []*openTicket
-	err := ts.n.store.Settings(ticketPrefix, func(_ string, raw []byte) error {
+	over := &store.Commit{Settings: map[string][]byte{}}
+	err := ts.n.store.Settings(ticketPrefix, func(name string, raw []byte) error {
 		t := &openTicket{ticket: new(protocol.Ticket)}
 		if err := json.Unmarshal(raw, t); err != nil {
 			return err
@@ -193,11 +249,21 @@ func (ts *tickets) reopen() {
 		}
 		if t.ticket.Expires > now {
 			good = append(good, t)
+		} else {
+			over.Settings[name] = nil
 		}
 		return nil
 	})
 	if err != nil {
 		ts.n.log.Error("read tickets", "err", err)
+	}
+	if len(good) == 0 && err == nil {
+		over.Settings[joinSetting] = nil
+	}
+	if len(over.Settings) > 0 {
+		if _, err := ts.n.store.Commit(ts.n.context(), over); err != nil {
+			ts.n.log.Error("forget tickets", "err", err)
+		}
 	}
 	if len(good) == 0 || ts.n.cfg.Invite == nil {
 		return
@@ -217,6 +283,9 @@ func (ts *tickets) close() {
 	ts.mu.Lock()
 	host := ts.host
 	ts.host = nil
+	if ts.next != nil {
+		ts.next.Stop()
+	}
 	ts.mu.Unlock()
 	if host != nil {
 		ignore(host.Close())
@@ -373,9 +442,7 @@ func (ts *tickets) progress(card *protocol.Statement, addresses []string) *JoinR
 	reply := &JoinReply{State: JoinWaiting}
 	if m, ok := r.Member(id); ok && m.State == trust.StateActive {
 		reply.State = JoinAdmitted
-		for _, s := range n.ledger.statements() {
-			reply.Statements = append(reply.Statements, s.Raw())
-		}
+		reply.Statements = n.joinSet(m.ID)
 		reply.Addresses = n.known()
 		if len(addresses) > 0 && len(m.Nodes) > 0 {
 			n.book.hear([]replica.NodeAddresses{{Node: m.Nodes[0], Addresses: limited(addresses, replica.MaxAddresses)}})
@@ -391,6 +458,71 @@ func (ts *tickets) progress(card *protocol.Statement, addresses []string) *JoinR
 		reply.Missing = n.handles(r.Signers(p))
 	}
 	return reply
+}
+
+// joinSet gives the statements a new member begins with: all of them, or, where
+// that is too much for one answer, those that show that it is in and who may
+// bring it the rest: the line of governors, and the cards and admissions of
+// governors, the inviter and itself.
+func (n *Node) joinSet(joiner protocol.MemberID) (out [][]byte) {
+	all := n.ledger.statements()
+	size := 0
+	for _, s := range all {
+		size += len(s.Raw())
+	}
+	if size > maxJoinSet {
+		all = n.essential(all, joiner)
+		size = 0
+	}
+	for _, s := range all {
+		if size += len(s.Raw()); size > 3*maxJoinSet/2 {
+			n.log.Error("the statements a joiner needs do not fit in one answer")
+			break
+		}
+		out = append(out, s.Raw())
+	}
+	return out
+}
+
+func (n *Node) essential(all []*protocol.Statement, joiner protocol.MemberID) (out []*protocol.Statement) {
+	who := map[protocol.MemberID]bool{joiner: true, n.cfg.Member: true}
+	founders := n.Roster().Charter.Doc().(*protocol.Charter).Governors
+	for _, s := range all {
+		switch doc := s.Doc().(type) {
+		case *protocol.Governors:
+			for _, id := range doc.Governors {
+				who[id] = true
+			}
+		case *protocol.Card:
+			if doc.Version == 1 && slices.Contains(founders, s.Signer) {
+				who[protocol.MemberID(s.ID())] = true
+			}
+		}
+	}
+	taken := map[protocol.StatementID]bool{}
+	for _, s := range all {
+		take := false
+		switch doc := s.Doc().(type) {
+		case *protocol.Charter, *protocol.Governors:
+			take = true
+		case *protocol.Card:
+			take = who[doc.Member] || doc.Version == 1 && who[protocol.MemberID(s.ID())]
+		case *protocol.Admission:
+			take = who[doc.Member]
+		case *protocol.Removal:
+			take = who[doc.Member]
+		}
+		if take {
+			taken[s.ID()] = true
+			out = append(out, s)
+		}
+	}
+	for _, s := range all {
+		if doc, ok := s.Doc().(*protocol.Approval); ok && taken[doc.Subject] {
+			out = append(out, s)
+		}
+	}
+	return out
 }
 
 func (n *Node) handles(ids []protocol.MemberID) []string {

@@ -87,13 +87,17 @@ func (s *puppetStream) asked(m *Mesh) (out []replica.Type) {
 }
 
 // solo runs member 0's node alone, over any store, with a puppet.
-func (m *Mesh) solo(s store.Store, p *puppet) (n *node.Node, stop func() error) {
+func (m *Mesh) solo(s store.Store, p *puppet, change ...func(*node.Config)) (n *node.Node, stop func() error) {
 	m.T.Helper()
 	_, err := s.Commit(context.Background(), &store.Commit{Statements: m.all})
 	m.must(err)
 	me := m.Members[0]
-	n, err = node.New(node.Config{Mesh: m.ID, Member: me.ID, NodeKey: me.nodeKey, MemberKey: me.key, MemberAge: []*seal.Identity{me.age},
-		Store: s, Transport: p, Log: slog.New(slog.DiscardHandler)})
+	cfg := node.Config{Mesh: m.ID, Member: me.ID, NodeKey: me.nodeKey, MemberKey: me.key, MemberAge: []*seal.Identity{me.age},
+		Store: s, Transport: p, Log: slog.New(slog.DiscardHandler)}
+	for _, f := range change {
+		f(&cfg)
+	}
+	n, err = node.New(cfg)
 	m.must(err)
 	ctx, cancel := context.WithCancel(context.Background())
 	started, done := make(chan struct{}), make(chan error, 1)
