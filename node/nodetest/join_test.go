@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"net"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -17,12 +18,12 @@ import (
 type door struct {
 	key    protocol.Key
 	serve  func(node.Stream)
-	closed bool
+	closed atomic.Bool
 }
 
 func (d *door) Key() protocol.Key   { return d.key }
 func (d *door) Addresses() []string { return []string{"192.0.2.1:7"} }
-func (d *door) Close() error        { d.closed = true; return nil }
+func (d *door) Close() error        { d.closed.Store(true); return nil }
 
 // knock opens a stream to it.
 func (d *door) knock() node.Stream {
@@ -66,12 +67,12 @@ func TestJoinHostClosesWithItsTickets(t *testing.T) {
 		_, err = n.Invite("b", time.Now().Add(time.Hour), true)
 		m.must(err)
 		time.Sleep(2 * time.Minute)
-		if list[0].closed || settings(s, "ticket/") != 1 {
-			t.Errorf("after the first: closed %v, %d tickets kept", list[0].closed, settings(s, "ticket/"))
+		if list[0].closed.Load() || settings(s, "ticket/") != 1 {
+			t.Errorf("after the first: closed %v, %d tickets kept", list[0].closed.Load(), settings(s, "ticket/"))
 		}
 		time.Sleep(time.Hour)
-		if !list[0].closed || settings(s, "ticket/")+settings(s, "join-host") > 0 {
-			t.Errorf("after both: closed %v, %d tickets kept", list[0].closed, settings(s, "ticket/"))
+		if !list[0].closed.Load() || settings(s, "ticket/")+settings(s, "join-host") > 0 {
+			t.Errorf("after both: closed %v, %d tickets kept", list[0].closed.Load(), settings(s, "ticket/"))
 		}
 		_, err = n.Invite("c", time.Now().Add(time.Minute), true)
 		m.must(err)

@@ -197,11 +197,11 @@ func TestChangingAddressesCostLittle(t *testing.T) {
 		if n.Status(time.Time{}).Peers[0].Heard < time.Now().Add(-time.Second).UnixMilli() {
 			t.Error("the last hello has not been taken in")
 		}
+		ignoreErr(in.Reset())
+		m.must(stop())
 		if s.commits > 3 {
 			t.Errorf("%d writes in two minutes", s.commits)
 		}
-		ignoreErr(in.Reset())
-		m.must(stop())
 	})
 }
 
