@@ -25,8 +25,7 @@ const Document = "ARCHITECTURE.md"
 const MaxLines = 500
 
 // longFiles may be longer than MaxLines. An entry that is not needed is a fault.
-var longFiles = map[string]bool{
-}
+var longFiles = map[string]bool{}
 
 // vagueNames say nothing about what is inside.
 var vagueNames = []string{"util", "utils", "common", "types", "model", "models", "helper", "helpers", "misc", "shared"}

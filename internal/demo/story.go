@@ -34,14 +34,6 @@ func (s *story) opening() {
 	s.plain("           it tells the public, and asks them to look and to act together.")
 }
 
-func handles(list []*member) string {
-	out := make([]string, len(list))
-	for i, m := range list {
-		out[i] = m.handle
-	}
-	return strings.Join(out, ", ")
-}
-
 // mesh is act 1: founding, joining, two of three governors.
 func (s *story) mesh(ctx context.Context) error {
 	if err := s.begin(ctx, 1, "A mesh without a middle"); err != nil {

@@ -1,7 +1,6 @@
 package demo
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -352,22 +351,4 @@ func linked(list []*member, m *member) int {
 		}
 	}
 	return n
-}
-
-// carries reports whether anything in a member's store has one of these bytes in
-// the clear.
-func carries(s store.Store, words ...string) (bool, error) {
-	found := false
-	for _, f := range s.Feeds() {
-		err := s.Range(f.ID, 1, func(e store.Entry) bool {
-			for _, w := range words {
-				found = found || bytes.Contains(e.Payload, []byte(w))
-			}
-			return !found
-		})
-		if err != nil {
-			return false, err
-		}
-	}
-	return found, nil
 }

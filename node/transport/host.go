@@ -18,6 +18,7 @@ import (
 	"github.com/libp2p/go-libp2p/gologshim"
 	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
 	basicconnmgr "github.com/libp2p/go-libp2p/p2p/net/connmgr"
+	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	"github.com/libp2p/go-libp2p/p2p/security/noise"
 	tls "github.com/libp2p/go-libp2p/p2p/security/tls"
 	libp2pquic "github.com/libp2p/go-libp2p/p2p/transport/quic"
@@ -137,7 +138,7 @@ func newHost(key crypto.PrivKey, g connmgr.ConnectionGater, b bounds, packets Li
 		// Static reachability keeps AutoNAT's prober from starting.
 		libp2p.ForceReachabilityPublic(), libp2p.DisableIdentifyAddressDiscovery(),
 		libp2p.AddrsFactory(reachable), libp2p.WithDialTimeout(dialTimeout),
-		libp2p.DialRanker(inTurn),
+		libp2p.SwarmOpts(swarm.WithDialRanker(inTurn)),
 		// Whether UDP works is for each dial to find out, not for a statistic.
 		libp2p.UDPBlackHoleSuccessCounter(nil), libp2p.IPv6BlackHoleSuccessCounter(nil),
 		libp2p.ResourceManager(resources), libp2p.ConnectionManager(manager),

@@ -119,14 +119,6 @@ func (l *links) updated(p peer.ID) {
 	}
 }
 
-// isUp tells whether Up was said last.
-func (l *links) isUp(p peer.ID) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	k := l.peers[p]
-	return k != nil && k.isUp
-}
-
 // verdict is what is to be done about a peer.
 type verdict struct{ down, up, kill bool }
 

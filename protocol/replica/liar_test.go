@@ -30,11 +30,11 @@ func (n *simNode) twist(from *simNode, request, answer Message) Message {
 	case silent:
 		return nil
 	case empty:
-		switch request.(type) {
+		switch q := request.(type) {
 		case *GetEntries:
-			return &Entries{Feed: request.(*GetEntries).Feed, From: request.(*GetEntries).From}
+			return &Entries{Feed: q.Feed, From: q.From}
 		case *GetPayloads:
-			return &Payloads{Feed: request.(*GetPayloads).Feed}
+			return &Payloads{Feed: q.Feed}
 		}
 	case garbage:
 		return n.twistAnswer(answer)

@@ -5,7 +5,6 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"testing"
 	"time"
 
@@ -124,7 +123,6 @@ type simNode struct {
 	lie     liar
 	streams map[protocol.Key]*stream
 	timer   time.Time
-	ticks   int
 }
 
 // stream is a node's own stream to a neighbour: requests go one way, answers the
@@ -193,10 +191,6 @@ func (w *world) liars() (n int) {
 		}
 	}
 	return n
-}
-
-func (w *world) node(k protocol.Key) *simNode {
-	return w.nodes[slices.IndexFunc(w.nodes, func(n *simNode) bool { return n.home.key == k })]
 }
 
 func (w *world) linked(a, b *simNode) bool {
