@@ -199,7 +199,7 @@ func (n *Node) State(content protocol.Content) (*protocol.Statement, error) {
 
 // Submit keeps statements that were signed here or elsewhere, tells the others
 // of them, and, where they change the roster such that everyone needs an epoch,
-// makes it at once: the others leave it to who completed the change.
+// has it made at once: the others leave it to who completed the change.
 func (n *Node) Submit(list ...*protocol.Statement) error {
 	for _, s := range list {
 		if err := n.Roster().Accept(s); err != nil && len(list) == 1 {
@@ -211,8 +211,9 @@ func (n *Node) Submit(list ...*protocol.Statement) error {
 		return err
 	}
 	n.publish(list...)
-	if before.Digest() != n.Roster().Digest() {
-		n.renewEpoch()
+	if before.Digest() != n.Roster().Digest() && n.ctx != nil {
+		// Not waited for: whoever writes next waits for the epoch it needs.
+		n.spawn(n.renewEpoch)
 	}
 	return nil
 }
