@@ -287,6 +287,9 @@ type counters struct {
 func newCounters() *counters { return &counters{by: map[string]uint64{}} }
 
 func (c *counters) add(reason string, n int) {
+	if n == 0 {
+		return
+	}
 	c.mu.Lock()
 	c.by[reason] += uint64(n)
 	c.mu.Unlock()
