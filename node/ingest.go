@@ -238,8 +238,8 @@ func (n *Node) welcome(h *protocol.Header, head uint64) bool {
 		return true
 	}
 	n.refused.add(reason, 1)
-	if head == 0 && reason != ReasonQuota {
-		n.view.refuse(h)
+	if head == 0 {
+		n.view.refuse(h, reason == ReasonQuota)
 	}
 	return false
 }

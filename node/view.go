@@ -16,28 +16,35 @@ type view struct {
 	n *Node
 
 	mu     sync.Mutex
-	vector protocol.Hash                    // digest of all states; zero where it must be computed
-	shut   map[protocol.FeedID]protocol.Key // feeds refused though nothing of them is held, and whose they are
+	vector protocol.Hash                // digest of all states; zero where it must be computed
+	shut   map[protocol.FeedID]shutFeed // feeds refused though nothing of them is held
+}
+
+// shutFeed is whose a refused feed is, and whether it is one too many of that
+// node: no roster changes that.
+type shutFeed struct {
+	node protocol.Key
+	over bool
 }
 
 // refuse remembers whose a feed is of which nothing may be taken at present, so
 // that it is not asked for until the roster has it otherwise.
-func (v *view) refuse(h *protocol.Header) {
+func (v *view) refuse(h *protocol.Header, over bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.shut == nil {
-		v.shut = map[protocol.FeedID]protocol.Key{}
+		v.shut = map[protocol.FeedID]shutFeed{}
 	}
 	if len(v.shut) < protocol.MaxFeedsHeld {
-		v.shut[h.Feed] = h.Node
+		v.shut[h.Feed] = shutFeed{h.Node, over}
 	}
 }
 
-func (v *view) refused(feed protocol.FeedID) (protocol.Key, bool) {
+func (v *view) refused(feed protocol.FeedID) (shutFeed, bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	k, ok := v.shut[feed]
-	return k, ok
+	s, ok := v.shut[feed]
+	return s, ok
 }
 
 var _ replica.View = (*view)(nil)
@@ -136,9 +143,14 @@ func (v *view) States(after protocol.FeedID, limit int) (out []replica.FeedState
 func (v *view) Wanted(feed protocol.FeedID) uint64 {
 	f, ok := v.n.store.Feed(feed)
 	if !ok {
-		if f.Node, ok = v.refused(feed); !ok {
+		shut, ok := v.refused(feed)
+		switch {
+		case !ok:
 			return math.MaxUint64
+		case shut.over:
+			return 0
 		}
+		f.Node = shut.node
 	}
 	r := v.n.ledger.roster.Load()
 	wanted := uint64(math.MaxUint64)
