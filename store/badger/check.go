@@ -102,3 +102,24 @@ func tableSum(message []byte) (uint32, bool) {
 	sum, n := binary.Uvarint(message[1:])
 	return uint32(sum), n == len(message)-1 && sum>>32 == 0
 }
+
+// dropUnmade removes logs without a byte. A process that dies just after it made
+// a log, or just before it removes one, leaves them; badger does not open then.
+// They hold nothing: a log has its full length before anything is written to it.
+func dropUnmade(dir string) error {
+	for _, pattern := range []string{"*.mem", "*.vlog"} {
+		logs, err := filepath.Glob(filepath.Join(dir, pattern))
+		if err != nil {
+			return err
+		}
+		for _, path := range logs {
+			if info, err := os.Lstat(path); err != nil || info.Size() > 0 {
+				continue
+			}
+			if err := os.Remove(path); err != nil {
+				return fmt.Errorf("remove empty log: %w", err)
+			}
+		}
+	}
+	return nil
+}

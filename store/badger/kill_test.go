@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"testing"
 
 	"github.com/tipmesh/tipmesh/store"
@@ -107,3 +108,30 @@ func commitForever(t *testing.T, dir string) {
 }
 
 var killPayload = storetest.Payload(1, 20_000)
+
+// TestKilledWhileMaking opens a folder in which a process died just after it had
+// made a log, before that had its length.
+func TestKilledWhileMaking(t *testing.T) {
+	for _, name := range []string{"000099.vlog", "00099.mem", "000001.vlog", "00001.mem"} {
+		t.Run(name, func(t *testing.T) {
+			dir := filled(t)
+			for _, db := range []string{"entries", "index"} {
+				path := filepath.Join(dir, db, name)
+				if _, err := os.Stat(path); err == nil {
+					continue // one that is in use
+				}
+				if err := os.WriteFile(path, nil, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			s, err := Open(Config{Dir: dir, Key: testKey, small: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			if s.LastArrival() != 400 || s.Index().Checkpoint() != 400 {
+				t.Errorf("arrival %d, checkpoint %d", s.LastArrival(), s.Index().Checkpoint())
+			}
+		})
+	}
+}

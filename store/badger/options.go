@@ -112,7 +112,10 @@ func openDB(name string, opt kv.Options) (db *kv.DB, err error) {
 			return nil, fmt.Errorf("make folder of %s database: %w", name, err)
 		}
 	}
-	if err = checkTables(opt); err == nil {
+	if err = checkTables(opt); err == nil && !opt.ReadOnly {
+		err = dropUnmade(opt.Dir)
+	}
+	if err == nil {
 		db, err = kv.Open(opt)
 	}
 	switch {
