@@ -369,7 +369,13 @@ func (n *Node) makeEpoch(readers []protocol.MemberID, full bool) (*epoch, error)
 
 // renewEpoch makes an epoch for everyone if there is none to use.
 func (n *Node) renewEpoch() {
-	if n.begun(n.context()) != nil {
+	if n.ctx != nil && !n.own.Load() {
+		// Whoever changed the roster need not wait for it.
+		n.spawn(func() {
+			if n.begun(n.ctx) == nil {
+				n.renewEpoch()
+			}
+		})
 		return
 	}
 	readers := []protocol.MemberID{}
