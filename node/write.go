@@ -27,6 +27,7 @@ const (
 	gossipRefill  = 100    // and so many a second
 	ownFeed       = "own/" // settings: salts of this node's present feeds
 	epochLifetime = 30 * 24 * time.Hour
+	epochAhead    = 24 * time.Hour // how far ahead the clock of an epoch's maker may be
 )
 
 // Readers gives the active members that may read something of a TLP shared with
@@ -248,7 +249,7 @@ func (n *Node) fits(e *epoch, tlp string) bool {
 // by this member for exactly them.
 func (n *Node) usable(e *epoch, readers []protocol.MemberID, full bool) bool {
 	r := n.Roster()
-	if !slices.Equal(e.Departures, r.Departures()) || n.now().UnixMilli()-e.Time > epochLifetime.Milliseconds() {
+	if !slices.Equal(e.Departures, r.Departures()) || !n.lives(e) {
 		return false
 	}
 	if m, ok := r.ByNode(e.Node); !ok || m.ID != e.Maker {
@@ -258,6 +259,13 @@ func (n *Node) usable(e *epoch, readers []protocol.MemberID, full bool) bool {
 		return !e.Narrow
 	}
 	return e.Narrow && e.Maker == n.cfg.Member && slices.Equal(e.Readers, readers)
+}
+
+// lives reports whether an epoch is neither too old nor of a time so far ahead
+// that its maker would have it used for longer than epochs are.
+func (n *Node) lives(e *epoch) bool {
+	now := n.now()
+	return e.Time >= now.Add(-epochLifetime).UnixMilli() && e.Time <= now.Add(epochAhead).UnixMilli()
 }
 
 // present gives the usable epoch of the lowest ID, or nil.

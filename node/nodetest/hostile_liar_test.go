@@ -155,7 +155,7 @@ func (l *liar) truth(to protocol.Key, q replica.Message) replica.Message {
 	case *replica.GetEntries:
 		a := &replica.Entries{Feed: q.Feed, From: q.From}
 		if list := shelf[q.Feed]; q.From <= uint64(len(list)) {
-			a.Entries = list[q.From-1:]
+			a.Entries = list[q.From-1 : q.From] // one at a time: several may be too much for a frame
 		}
 		return a
 	case *replica.GetPayloads:
