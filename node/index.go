@@ -52,7 +52,7 @@ func (n *Node) index() {
 		}
 	})
 	for r := range parsed {
-		if err := n.store.Index().Put(&store.IndexBatch{Objects: r.objects, Checkpoint: r.last}); err != nil {
+		if err := n.putIndex(&store.IndexBatch{Objects: r.objects, Checkpoint: r.last}); err != nil {
 			n.stop(fmt.Errorf("write index: %w", err))
 			continue
 		}
@@ -80,16 +80,14 @@ func (n *Node) readArrivals(after uint64) (reading, error) {
 	var g errgroup.Group
 	g.SetLimit(runtime.GOMAXPROCS(0))
 	for i, a := range run {
-		if len(run) == 1 {
-			parts[i] = n.objectsOf(a)
-			break
-		}
-		g.Go(func() error {
-			parts[i] = n.objectsOf(a)
-			return nil
+		g.Go(func() (err error) {
+			parts[i], err = n.objectsOf(a)
+			return err
 		})
 	}
-	ignore(g.Wait())
+	if err := g.Wait(); err != nil {
+		return reading{}, err
+	}
 	r := reading{last: run[len(run)-1].Number}
 	if len(parts) == 1 {
 		r.objects = parts[0]
@@ -107,21 +105,24 @@ func (n *Node) readArrivals(after uint64) (reading, error) {
 }
 
 // objectsOf opens one entry and gives what the index keeps of it: nothing where
-// the content is of no use, which is counted.
-func (n *Node) objectsOf(a store.Arrival) []store.Object {
+// the content is of no use, which is counted. It fails where the store does.
+func (n *Node) objectsOf(a store.Arrival) ([]store.Object, error) {
 	feed, _ := n.store.Feed(a.Place.Feed)
 	author, ok := n.Roster().Author(feed.Node)
 	if !ok {
 		n.refused.add(ReasonNotAdmitted, 1)
-		return nil
+		return nil, nil
 	}
 	bundle, opened := n.opened.take(a.Place)
 	if !opened {
-		var err error
-		if bundle, err = n.Open(a.Place); err != nil {
+		e, err := n.store.Entry(a.Place)
+		if err != nil {
+			return nil, err
+		}
+		if bundle, err = n.openEntry(e); err != nil {
 			n.refused.add(ReasonMalformed, 1)
 			n.log.Warn("entry cannot be opened", "node", feed.Node.Short(), "seq", a.Place.Seq, "err", err)
-			return nil
+			return nil, nil
 		}
 	}
 	objects, err := Objects(bundle, author.ID, author.Card.Identity, author.ID == n.cfg.Member, a.Number, n.now().UnixMilli())
@@ -129,7 +130,7 @@ func (n *Node) objectsOf(a store.Arrival) []store.Object {
 		n.refused.add(ReasonMalformed, 1)
 		n.log.Warn("entry holds no STIX bundle", "node", feed.Node.Short(), "seq", a.Place.Seq, "err", err)
 	}
-	return objects
+	return objects, nil
 }
 
 // openEntry opens a sealed entry with the epoch its tag names.

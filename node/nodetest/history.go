@@ -133,7 +133,7 @@ func (h *History) share(i int) {
 		defer h.mu.Unlock()
 		// What a crashed node had not answered was not acknowledged.
 		if err == nil && p.runs == run && !h.down[i] {
-			h.acked = append(h.acked, a)
+			h.acknowledge(a)
 		}
 	}()
 }

@@ -12,6 +12,7 @@ import (
 	"io"
 	"log/slog"
 	"runtime"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -46,7 +47,9 @@ type Mesh struct {
 	opt     Options
 	line    protocol.StatementID
 	all     []*protocol.Statement
-	acked   []Acked
+
+	mu    sync.Mutex
+	acked []Acked
 }
 
 // Member is one organisation and its node.
@@ -249,9 +252,23 @@ func (p *Member) bundle(names []string) ([]byte, []store.Value) {
 func (m *Mesh) Share(i int, names ...string) error {
 	a, err := m.write(i, m.Members[i].Node, names...)
 	if err == nil {
-		m.acked = append(m.acked, a)
+		m.acknowledge(a)
 	}
 	return err
+}
+
+// acknowledge remembers a share; several goroutines may share at a time.
+func (m *Mesh) acknowledge(a Acked) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.acked = append(m.acked, a)
+}
+
+// acknowledged is how many shares are remembered.
+func (m *Mesh) acknowledged() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.acked)
 }
 
 // Remove has the founder's node remove a member.

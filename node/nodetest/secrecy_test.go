@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"testing"
 	"time"
 
@@ -84,6 +85,7 @@ func TestRemovalAmongSharesInPartition(t *testing.T) {
 				m.StartAll()
 				time.Sleep(5 * time.Second)
 				const gone = 4
+				var mu sync.Mutex // guards secret
 				secret := map[store.Place]int{}
 				done := make(chan struct{})
 				stop := make(chan struct{})
@@ -98,15 +100,16 @@ func TestRemovalAmongSharesInPartition(t *testing.T) {
 							case <-time.After(time.Duration(rng.IntN(4000)) * time.Millisecond):
 							}
 							seen := m.sees(i, gone)
-							before := len(m.acked)
-							if err := m.Share(i, fmt.Sprintf("n%d-by-%d.com", n, i)); err != nil {
+							a, err := m.write(i, m.Members[i].Node, fmt.Sprintf("n%d-by-%d.com", n, i))
+							if err != nil {
 								t.Error(err)
 								return
 							}
-							for _, a := range m.acked[before:] {
-								if seen && a.By == i {
-									secret[a.Places[0]] = i
-								}
+							m.acknowledge(a)
+							if seen {
+								mu.Lock()
+								secret[a.Places[0]] = i
+								mu.Unlock()
 							}
 						}
 					}()
@@ -314,11 +317,13 @@ func TestCrashesAmongShares(t *testing.T) {
 					victim := rng.IntN(4)
 					done := make(chan struct{})
 					for i := range 4 {
+						own := rand.New(rand.NewPCG(seed, uint64(round<<8+i)))
+						w := m.Members[i].Node
 						go func() {
 							defer func() { done <- struct{}{} }()
 							for n := range 10 {
-								time.Sleep(time.Duration(rng.IntN(300)) * time.Millisecond)
-								if m.Members[i].Node == nil || m.shareBriefly(i, fmt.Sprintf("r%d-n%d-by-%d.com", round, n, i)) != nil {
+								time.Sleep(time.Duration(own.IntN(300)) * time.Millisecond)
+								if m.shareBriefly(i, w, fmt.Sprintf("r%d-n%d-by-%d.com", round, n, i)) != nil {
 									return
 								}
 							}
@@ -326,7 +331,7 @@ func TestCrashesAmongShares(t *testing.T) {
 					}
 					time.Sleep(time.Duration(rng.IntN(2500)) * time.Millisecond)
 					m.Net.Partition([]int{victim}) // a dead node says nothing more
-					acked := len(m.acked)
+					acked := m.acknowledged()
 					m.Crash(victim)
 					for range 4 {
 						<-done
@@ -357,15 +362,14 @@ func TestCrashesAmongShares(t *testing.T) {
 
 // shareBriefly is Share that does not wait long: a node that has died answers
 // nobody.
-func (m *Mesh) shareBriefly(i int, name string) error {
+func (m *Mesh) shareBriefly(i int, n writer, name string) error {
 	p := m.Members[i]
-	n := p.Node
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	bundle, values := p.domains(name)
 	places, err := n.Write(ctx, [][]byte{bundle}, "green")
 	if err == nil {
-		m.acked = append(m.acked, Acked{By: i, Places: places, Values: values})
+		m.acknowledge(Acked{By: i, Places: places, Values: values})
 	}
 	return err
 }
