@@ -19,6 +19,7 @@ var (
 	ErrOrder    = errors.New("out of order")    // an entry does not follow its feed's head
 	ErrConflict = errors.New("conflict")        // another entry is held at that place, or another payload than the header's
 	ErrClosed   = errors.New("store is closed") // after Close
+	ErrDiskFull = errors.New("disk full")       // no room for entries; the commit can be made again once there is
 )
 
 // Entry is a header and, where held, its payload as carried.
@@ -67,6 +68,12 @@ type Place struct {
 type Arrival struct {
 	Number uint64
 	Place  Place
+}
+
+// Room is a store that stops taking entries before its disk is full.
+type Room interface {
+	// Full reports that commits with entries fail with ErrDiskFull now.
+	Full() bool
 }
 
 // Entries is the truth. All methods are safe for concurrent use.

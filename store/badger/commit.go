@@ -22,6 +22,18 @@ type request struct {
 	answer chan answer
 }
 
+// size is the bytes that the commit adds to the disk, roughly.
+func (r *request) size() int {
+	n := r.bytes + 512*len(r.commit.Entries)
+	for _, st := range r.commit.Statements {
+		n += len(st.Raw())
+	}
+	for _, value := range r.commit.Settings {
+		n += len(value)
+	}
+	return n
+}
+
 type answer struct {
 	last uint64
 	err  error
@@ -39,7 +51,8 @@ type answer struct {
 // The context counts until the commit is queued; after that the outcome is
 // waited for, since it can no longer be taken back. After an error of the disk
 // the store takes no further commits until it is opened again: what a failed
-// sync left behind is not known.
+// sync left behind is not known. With too little room on the disk it fails with
+// store.ErrDiskFull before anything is written, and goes on once there is room.
 func (s *Store) Commit(ctx context.Context, c *store.Commit) (uint64, error) {
 	if err := s.use.enter(); err != nil {
 		return 0, err
@@ -112,6 +125,11 @@ func (s *Store) commitGroup(group []*request) {
 	var valid []*request
 	var commits [][]unit
 	for _, r := range group {
+		// Before anything is drafted: an entry is in whole or not at all.
+		if err := s.space.admit(r.size(), len(r.commit.Entries) > 0); err != nil {
+			r.answer <- answer{err: fmt.Errorf("commit entries: %w", err)}
+			continue
+		}
 		own := newLayer(s, draft)
 		if err := own.add(r.commit); err != nil {
 			r.answer <- answer{err: err}

@@ -24,6 +24,7 @@ type Index struct {
 	db          *kv.DB
 	readOnly    bool
 	incarnation protocol.Hash
+	space       *space
 
 	put        sync.Mutex   // one Put at a time
 	open       sync.RWMutex // held for writing by Reset and close
@@ -146,6 +147,9 @@ func (x *Index) Put(b *store.IndexBatch) error {
 	defer x.open.RUnlock()
 	if x.closed {
 		return store.ErrClosed
+	}
+	if err := x.space.admitIndex(len(b.Objects)); err != nil {
+		return fmt.Errorf("put into index: %w", err)
 	}
 	rows, grown := x.rowsOf(b.Objects)
 	checkpoint := max(b.Checkpoint, x.checkpoint.Load())

@@ -25,6 +25,10 @@ type Config struct {
 	Dir      string // holds entries/ and index/; made where missing
 	Key      []byte // 32 bytes; encrypts both databases at rest
 	ReadOnly bool   // no commits; the store must have been closed properly
+	// Reserve is the bytes of the disk to keep free: below, commits with entries
+	// fail with store.ErrDiskFull until there is room. 0: 256 MiB, less on a
+	// small disk; below 0: none.
+	Reserve int64
 
 	small bool // small value log, so that tests copy folders quickly
 }
@@ -35,6 +39,7 @@ type Store struct {
 	db          *kv.DB
 	log         *watch
 	index       *Index
+	space       *space
 	incarnation protocol.Hash
 
 	mu    sync.RWMutex // guards feeds against the committer's publishing
@@ -49,7 +54,10 @@ type Store struct {
 	done sync.WaitGroup
 }
 
-var _ store.Store = (*Store)(nil)
+var (
+	_ store.Store = (*Store)(nil)
+	_ store.Room  = (*Store)(nil)
+)
 
 // Open opens the store in cfg.Dir and makes it where there is none. Errors wrap
 // ErrKey, ErrInUse or ErrDamaged and name the database and its folder. A damaged
@@ -58,7 +66,7 @@ func Open(cfg Config) (*Store, error) {
 	if len(cfg.Key) != 32 {
 		return nil, fmt.Errorf("open store: key of %d bytes, want 32", len(cfg.Key))
 	}
-	s := &Store{cfg: cfg, log: new(watch), queue: make(chan *request, 256), stop: make(chan struct{})}
+	s := &Store{cfg: cfg, log: new(watch), space: newSpace(cfg.Dir, cfg.Reserve), queue: make(chan *request, 256), stop: make(chan struct{})}
 	var err error
 	tables, _ := filepath.Glob(filepath.Join(cfg.Dir, "entries", "*.sst"))
 	if s.db, err = openDB("entries", entriesOptions(filepath.Join(cfg.Dir, "entries"), cfg, s.log)); err != nil {
@@ -71,6 +79,7 @@ func Open(cfg Config) (*Store, error) {
 	if s.index, err = openIndex(cfg, s.incarnation, s.last.Load()); err != nil {
 		return nil, errors.Join(err, s.db.Close())
 	}
+	s.index.space = s.space
 	if !cfg.ReadOnly {
 		if err := restrict(cfg.Dir); err != nil {
 			return nil, errors.Join(fmt.Errorf("restrict folder: %w", err), s.index.close(), s.db.Close())
