@@ -108,6 +108,11 @@ func (n *Node) do(m *replica.Machine, effect replica.Effect) {
 
 // storeSynced checks and stores what a neighbour answered.
 func (n *Node) storeSynced(e replica.Store) {
+	// The neighbour is not to blame for a full disk: the feed stays with it, and
+	// nothing more of it is asked for, until there is room.
+	if n.awaitRoom() != nil {
+		return
+	}
 	usable, diverged := false, false
 	if len(e.Items) > 0 {
 		usable = n.fillPayloads(e.Feed, e.Items)

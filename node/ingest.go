@@ -414,8 +414,8 @@ func (n *Node) gossipEntry(in incoming) Verdict {
 	} else if h.Seq > held.Head+protocol.MaxAhead {
 		return Ignore
 	}
-	if !n.welcome(h, held.Head) {
-		return Ignore
+	if !n.welcome(h, held.Head) || n.full() {
+		return Ignore // on a full disk sync brings it once there is room
 	}
 	select {
 	case n.gossip <- in:

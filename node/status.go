@@ -133,6 +133,9 @@ func (n *Node) judge(s *Status) {
 	if s.Halted != "" {
 		alert(Broken, s.Halted)
 	}
+	if n.full() {
+		alert(Broken, "disk full: nothing is shared or fetched until there is room on the disk of this home")
+	}
 	for _, a := range n.Roster().Alarms {
 		alert(Look, a.Text)
 	}

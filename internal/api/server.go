@@ -15,6 +15,7 @@ import (
 	"github.com/tipmesh/tipmesh/node"
 	"github.com/tipmesh/tipmesh/protocol"
 	"github.com/tipmesh/tipmesh/protocol/trust"
+	"github.com/tipmesh/tipmesh/store"
 )
 
 // Limits of one call.
@@ -149,6 +150,8 @@ func (s *Server) coded(err error) *Error {
 		return Errorf(CodeDenied, "%v", err).WithHint("see tipmesh trust list; tipmesh trust set MEMBER --send TLP lets more through")
 	case errors.Is(err, node.ErrStopped):
 		return Errorf(CodeDenied, "%v", err).WithHint("see tipmesh status")
+	case errors.Is(err, store.ErrDiskFull):
+		return Errorf(CodeUnavailable, "%v", err).WithHint("make room on the disk of this home, then do it again")
 	case errors.Is(err, protocol.ErrMalformed):
 		return Errorf(CodeInvalid, "%v", err)
 	case errors.Is(err, trust.ErrTooMany):

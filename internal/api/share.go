@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
@@ -98,6 +99,10 @@ func leftOut(lists ...[]intake.LeftOut) []LeftOut {
 func (s *Server) compose(ctx context.Context, q *shareQuery, b *intake.Batch, began time.Time) (*Share, []store.Place, error) {
 	s.sharing.Lock()
 	defer s.sharing.Unlock()
+	// The index may stand still on a full disk: there is nothing to wait for.
+	if r, ok := s.n.Store().(store.Room); ok && r.Full() && !q.dry {
+		return nil, nil, fmt.Errorf("share: %w", store.ErrDiskFull)
+	}
 	// What was shared a moment ago must be known as held.
 	if err := s.n.CatchUp(ctx); err != nil {
 		return nil, nil, err
