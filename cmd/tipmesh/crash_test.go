@@ -83,11 +83,12 @@ func (c *crash) tipmesh(args ...string) {
 	}
 }
 
+// mesh makes a mesh, or adds members to it, and starts their nodes.
 func (c *crash) mesh(names ...string) {
-	for i, name := range names {
+	for _, name := range names {
 		v := &victim{name: name, home: filepath.Join(c.dir, name), up: make(chan struct{})}
 		who := []string{"--member", name + " Ltd", "--handle", name, "--contact", "cert@" + name + ".example", "--yes"}
-		if i == 0 {
+		if len(c.nodes) == 0 {
 			c.tipmesh(append([]string{"--home", v.home, "create", "Harbour Alliance", "--epoch-wait", "200ms"}, who...)...)
 		} else {
 			ticket := filepath.Join(c.dir, name+".ticket")
@@ -99,7 +100,7 @@ func (c *crash) mesh(names ...string) {
 		c.awaitReady(v)
 	}
 	for _, v := range c.nodes {
-		c.tipmesh("--home", v.home, "status", "--until", fmt.Sprintf("members=%d", len(names)), "--timeout", "60s")
+		c.tipmesh("--home", v.home, "status", "--until", fmt.Sprintf("members=%d", len(c.nodes)), "--timeout", "60s")
 		c.tipmesh("--home", v.home, "status", "--until", "in-step", "--timeout", "60s")
 	}
 }
