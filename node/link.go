@@ -192,6 +192,7 @@ func (l *link) stream(ctx context.Context, n *Node, node protocol.Key) error {
 		}
 		frame, err := replica.ReadFrame(s, replica.MaxFrame)
 		if err != nil {
+			n.countMalformed(err)
 			return err
 		}
 		msg, err := replica.Decode(frame)
@@ -204,6 +205,14 @@ func (l *link) stream(ctx context.Context, n *Node, node protocol.Key) error {
 			l.heard.Store(true)
 			n.pulse.beat()
 		}
+	}
+}
+
+// countMalformed counts a frame that is too long or empty, not a stream that
+// ended.
+func (n *Node) countMalformed(err error) {
+	if errors.Is(err, protocol.ErrMalformed) {
+		n.refused.add(ReasonMalformed, 1)
 	}
 }
 
@@ -252,6 +261,7 @@ func (n *Node) serve(node protocol.Key, s Stream) error {
 		}
 		frame, err := replica.ReadFrame(s, replica.MaxRequest)
 		if err != nil {
+			n.countMalformed(err)
 			return err
 		}
 		msg, err := replica.Decode(frame)
