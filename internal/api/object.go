@@ -61,7 +61,8 @@ func (s *Server) resolve(ref string) (list []store.Object, asShare bool, err err
 	} else {
 		prefix, bits, bad := protocol.RefPrefix(code)
 		if bad != nil {
-			return nil, false, Errorf(CodeNotFound, "%.80q is no short name and no STIX ID", ref).WithHint("as indicator:5yqa1x7c, share:9d2mq or indicator--UUID")
+			return nil, false, Errorf(CodeNotFound, "%.80q is no short name and no STIX ID", ref).
+				WithHint("as indicator:5yqa1x7c, share:9d2mq or indicator--UUID; for a value: tipmesh lookup")
 		}
 		list, err = index.ByRef(prefix, bits, mostCandidates)
 	}
@@ -73,7 +74,8 @@ func (s *Server) resolve(ref string) (list []store.Object, asShare bool, err err
 		return wrong || s.decision(&o).Use < trust.UseRead
 	})
 	if len(list) == 0 {
-		return nil, false, Errorf(CodeNotFound, "nothing is known as %.80q", ref)
+		return nil, false, Errorf(CodeNotFound, "no share and no object is known as %.80q", ref).
+			WithHint("members: tipmesh member show; proposals: tipmesh roster show; values: tipmesh lookup")
 	}
 	if e := ambiguous(ref, list); e != nil {
 		return nil, false, e

@@ -207,7 +207,7 @@ func (s *Server) proposeGovernors(q *Propose) (protocol.Content, []Warning, erro
 		q.Sign = least
 	}
 	if q.Sign < least || q.Sign > len(ids) {
-		return nil, nil, Errorf(CodeInvalid, "of %d governors, %d to %d must sign", len(ids), least, len(ids))
+		return nil, nil, Errorf(CodeInvalid, "of %d governors, at least %d and at most %d must sign", len(ids), least, len(ids))
 	}
 	r := s.n.Roster()
 	g := &protocol.Governors{Prev: r.Line, Governors: ids, Threshold: uint64(q.Sign)}

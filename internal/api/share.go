@@ -78,6 +78,7 @@ func (s *Server) usable(name string, b *intake.Batch) error {
 	}
 	e := Errorf(CodeInvalid, "%s holds nothing that can be shared", name)
 	e.LeftOut = leftOut(b.LeftOut)
+	e.Hint = "want a STIX bundle, a list of values, or text that has values in it"
 	if len(e.LeftOut) > 0 {
 		e.Hint = "what was left out: " + e.LeftOut[0].Value + ": " + e.LeftOut[0].Text
 	}
@@ -172,11 +173,11 @@ func (s *Server) judge(q *shareQuery, c *intake.Composed, out *Share) error {
 			Text: "shared as " + c.TLP.String() + ", not " + q.handling.TLP.String() + ": " + c.Raised + " says so"})
 	}
 	if c.NoContext > 0 {
-		const text = "without context: name a family with --malware, and when it was seen with --first and --last"
+		text := "without context; add " + q.missingContext()
 		if s.n.Roster().Rules.Context == 1 {
-			return Errorf(CodeDenied, "no_context: the house rules want context, and %d indicators are %s", c.NoContext, text)
+			return Errorf(CodeDenied, "no_context: the house rules want context, and %s %s", count(c.NoContext, "indicator is", "indicators are"), text)
 		}
-		out.Warnings = append(out.Warnings, Warning{Code: "no_context", Count: c.NoContext, Text: strconv.Itoa(c.NoContext) + " indicators are " + text})
+		out.Warnings = append(out.Warnings, Warning{Code: "no_context", Count: c.NoContext, Text: count(c.NoContext, "indicator is ", "indicators are ") + text})
 	}
 	readers, full := s.n.Readers(out.TLP)
 	out.Audience = Audience{Name: "everyone", Members: []Name{}}
@@ -192,15 +193,36 @@ func (s *Server) judge(q *shareQuery, c *intake.Composed, out *Share) error {
 		out.Warnings = append(out.Warnings, Warning{Code: "alone", Text: "nobody else is in the mesh yet; whoever joins later gets it then"})
 	case out.HeldBy.Of == 0:
 		return Errorf(CodeDenied, "tlp_reach: nobody would receive this: the trust list sends %s to nobody", c.TLP.String()).
-			WithHint("see tipmesh trust list; a lower --tlp, or tipmesh trust set MEMBER --send %s", c.TLP)
+			WithHint("see tipmesh trust list; a lower --tlp, or tipmesh trust set MEMBER --send %s", string(c.TLP))
 	case !full:
 		out.Warnings = append(out.Warnings, Warning{Code: "narrow", Count: others - out.HeldBy.Of,
-			Text: "the trust list keeps " + c.TLP.String() + " from " + strconv.Itoa(others-out.HeldBy.Of) + " members"})
+			Text: "the trust list keeps " + c.TLP.String() + " from " + count(others-out.HeldBy.Of, "member", "members")})
 	}
 	if want, ok := q.wanted(out.HeldBy.Of); !ok {
 		return Errorf(CodeInvalid, "cannot wait for %d members: %d others receive this", want, out.HeldBy.Of)
 	}
 	return nil
+}
+
+// missingContext says which flags would give the context.
+func (q *shareQuery) missingContext() string {
+	var add []string
+	for _, f := range []struct {
+		flag    string
+		missing bool
+	}{{"--malware", q.handling.Malware == ""}, {"--first", q.handling.FirstSeen.IsZero()}, {"--last", q.handling.LastSeen.IsZero()}} {
+		if f.missing {
+			add = append(add, f.flag)
+		}
+	}
+	return strings.Join(add, ", ")
+}
+
+func count(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return strconv.Itoa(n) + " " + many
 }
 
 // waitHeld waits for as many others of the audience as asked, and says who of
