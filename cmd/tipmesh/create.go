@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -23,7 +24,7 @@ type MemberOptions struct {
 
 func (o *MemberOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.Member, "member", "", "your organisation's `name`")
-	f.StringVar(&o.Handle, "handle", "", "short `name` in commands (default: the first word of the name)")
+	f.StringVar(&o.Handle, "handle", "", "short `name` in commands (default: first word)")
 	f.StringVar(&o.Contact, "contact", "", "mail `address` or telephone number")
 	f.StringVar(&o.Duty, "duty", "", "duty desk and its `hours`")
 	f.StringSliceVar(&o.Sectors, "sector", nil, "`sectors`, with commas between")
@@ -66,6 +67,9 @@ func newCreateCommand(gopts *GlobalOptions) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "create NAME",
 		Short: "Found a mesh; you are its first governor",
+		Long: `Found a mesh; you are its first governor. With --passphrase-file the keys are
+put under that passphrase, and "tipmesh run" wants the same flag. House rules
+hold for the whole mesh.`,
 		Example: example(`tipmesh create "Harbour Alliance" --member "Alder Research" \`,
 			"         --contact cert@alder.example"),
 		Args: countArgs(1, 1),
@@ -73,16 +77,16 @@ func newCreateCommand(gopts *GlobalOptions) *cobra.Command {
 	}
 	f := cmd.Flags()
 	opts.addFlags(f)
-	f.StringVar(&opts.TLP, "tlp", "green", "TLP of a share that names none")
-	f.StringVar(&opts.PAP, "pap", "green", "PAP of a share that names none")
+	f.StringVar(&opts.TLP, "tlp", "green", "house rule: TLP unless said")
+	f.StringVar(&opts.PAP, "pap", "green", "house rule: PAP unless said")
 	f.StringVar(&opts.Rules, "rules", "", "`file` with the house rules in words")
-	f.BoolVar(&opts.Context, "require-context", false, "refuse indicators without context, not only warn")
-	f.Var(&opts.Answer, "answer-time", "house rule: longest time to answer an invitation")
-	f.Var(&opts.Erasure, "erasure-grace", "house rule: grace before an erasure takes effect")
-	f.Var(&opts.CutOff, "cut-off", "house rule: silence after which an operation holds")
-	f.Var(&opts.Fresh, "freshness", "house rule: how long a governor's mark proves a roster fresh")
-	f.Var(&opts.Settle, "settle", "house rule: how long a change of governors may be rivalled")
-	f.Var(&opts.Epoch, "epoch-wait", "house rule: how long others wait for new keys after a removal")
+	f.BoolVar(&opts.Context, "require-context", false, "house rule: refuse what has no context")
+	f.Var(&opts.Answer, "answer-time", "house rule: time to answer an invitation")
+	f.Var(&opts.Erasure, "erasure-grace", "house rule: grace before an erasure")
+	f.Var(&opts.CutOff, "cut-off", "house rule: silence that stops an operation")
+	f.Var(&opts.Fresh, "freshness", "house rule: how long a roster counts as fresh")
+	f.Var(&opts.Settle, "settle", "house rule: time to rival a change of governors")
+	f.Var(&opts.Epoch, "epoch-wait", "house rule: wait for new keys after a removal")
 	return cmd
 }
 
@@ -113,6 +117,12 @@ func runCreate(opts *CreateOptions, gopts *GlobalOptions, name string) error {
 	member, err := opts.check(gopts)
 	if err != nil {
 		return err
+	}
+	if mayDo(strings.ToLower(opts.TLP)) == "" {
+		return fail(api.CodeInvalid, "", "--tlp %q: want clear, green, amber, amber+strict or red", opts.TLP)
+	}
+	if !slices.Contains([]string{"clear", "green", "amber", "red"}, strings.ToLower(opts.PAP)) {
+		return fail(api.CodeInvalid, "", "--pap %q: want clear, green, amber or red", opts.PAP)
 	}
 	rules := protocol.Rules{TLP: strings.ToLower(opts.TLP), PAP: strings.ToLower(opts.PAP), AnswerSeconds: seconds(opts.Answer),
 		ErasureSeconds: seconds(opts.Erasure), CutOffSeconds: seconds(opts.CutOff), FreshSeconds: seconds(opts.Fresh),

@@ -35,9 +35,9 @@ func newJoinCommand(gopts *GlobalOptions) *cobra.Command {
 		Use:   "join TICKET|FILE",
 		Short: "Join a mesh with a ticket",
 		Long: `Join a mesh with a ticket, given as text, as a file or, with -, on standard
-input. It shows the house rules, prints six words to read to a governor by phone,
-and waits until governors have signed and all that the members hold is here.
-Interrupting it is safe: the same command goes on.`,
+input. It shows the house rules, prints six words to read to a governor by
+phone, and waits until governors have signed and all that the members hold is
+here. Interrupting it is safe: the same command goes on.`,
 		Example: example(`tipmesh join fir.ticket --member "Fir Mobile" --contact cert@fir.example`,
 			"tipmesh join fir.ticket --member \"Fir Mobile\" --contact cert@fir.example \\", "    --yes --consent standing --timeout 60s"),
 		Args: countArgs(1, 1),
@@ -45,9 +45,9 @@ Interrupting it is safe: the same command goes on.`,
 	}
 	f := cmd.Flags()
 	opts.addFlags(f)
-	f.StringVar(&opts.Consent, "consent", "", "early shares up to AMBER and 14 days: standing, or ask each time")
-	f.Var(&opts.Timeout, "timeout", "give up after so long, with exit code 6 (default: never)")
-	f.StringArrayVar(&opts.Listen, "listen", nil, "listen on `host:port`; port 0 chooses one and keeps it")
+	f.StringVar(&opts.Consent, "consent", "", "early shares up to AMBER, 14 days: standing or ask")
+	f.Var(&opts.Timeout, "timeout", "give up after so long (default: never)")
+	f.StringArrayVar(&opts.Listen, "listen", nil, "UDP and TCP `address:port`, kept; 0 is any; repeat")
 	opts.Log.addFlags(f, "error")
 	return cmd
 }
@@ -79,6 +79,9 @@ func runJoin(ctx context.Context, opts *JoinOptions, gopts *GlobalOptions, arg s
 	}
 	member, err := opts.check(gopts)
 	if err != nil {
+		return err
+	}
+	if err := checkListen(opts.Listen); err != nil {
 		return err
 	}
 	log, err := opts.Log.logger(gopts)

@@ -63,7 +63,7 @@ stop it. Addresses and ports are kept in the home for the next run.`,
 		Args:    noArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runRun(cmd.Context(), opts, gopts) },
 	}
-	cmd.Flags().StringArrayVar(&opts.Listen, "listen", nil, "listen on `host:port`, UDP and TCP; port 0 chooses one and keeps it; repeat for more")
+	cmd.Flags().StringArrayVar(&opts.Listen, "listen", nil, "UDP and TCP `address:port`, kept; 0 is any; repeat")
 	opts.Log.addFlags(cmd.Flags(), "info")
 	return cmd
 }
@@ -89,6 +89,9 @@ func runRun(ctx context.Context, opts *RunOptions, gopts *GlobalOptions) error {
 	if err != nil {
 		return err
 	}
+	if err := checkListen(opts.Listen); err != nil {
+		return err
+	}
 	log, err := opts.Log.logger(gopts)
 	if err != nil {
 		return err
@@ -107,6 +110,20 @@ func runRun(ctx context.Context, opts *RunOptions, gopts *GlobalOptions) error {
 	err = serve(ctx, h, socket, log, func() error { return sayReady(gopts, h, dir, begun) })
 	log.Info("stopped")
 	return errors.Join(err, h.Close())
+}
+
+// checkListen finds addresses that cannot be listened on, before keys are opened.
+func checkListen(list []string) error {
+	for _, a := range list {
+		_, port, err := net.SplitHostPort(a)
+		if err == nil {
+			_, err = strconv.ParseUint(port, 10, 16)
+		}
+		if err != nil {
+			return fail(api.CodeInvalid, "--listen 0.0.0.0:7460", "--listen %q is no address and port", a)
+		}
+	}
+	return nil
 }
 
 // serve runs the node and its API until ctx ends or one of them fails.
