@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/tipmesh/tipmesh/internal/api"
 )
@@ -60,7 +61,12 @@ func leftOutLine(l api.LeftOut) string {
 	if l.Line > 0 {
 		at = fmt.Sprintf("line %d  ", l.Line)
 	}
-	return fmt.Sprintf("%s%-28s  %s", at, cut(clean(l.Value), 40), clean(l.Text))
+	line := fmt.Sprintf("%s%-28s  ", at, cut(clean(l.Value), 40))
+	text := strings.Fields(clean(l.Text))
+	if indent := utf8.RuneCountInString(line) + 2; indent+len(strings.Join(text, " ")) <= 80 {
+		return line + strings.Join(text, " ")
+	}
+	return strings.TrimRight(line, " ") + "\n      " + wrap(text, "", 80, 6)
 }
 
 // moment reads a point in time as a flag has it: RFC 3339, a date, or a duration

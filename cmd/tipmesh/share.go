@@ -34,8 +34,9 @@ func newShareCommand(gopts *GlobalOptions) *cobra.Command {
 		Use:   "share FILE|-|VALUE...",
 		Short: "Share indicators with members",
 		Long: `Share what a file holds: a STIX 2.1 or 2.0 bundle, a list of values, or text,
-defanged or not. "-" reads standard input; values can be given instead of a file.
-What goes, what stays behind and why, and who gets it is shown first, then asked.`,
+defanged or not. "-" reads standard input; values can be given instead of a
+file. What goes, what stays behind and why, and who gets it is shown first, then
+asked.`,
 		Example: example(
 			"tipmesh share report.md --to everyone --tlp amber --malware VPNFilter",
 			"tipmesh share toknowall[.]com --to everyone --action detect",
@@ -45,15 +46,15 @@ What goes, what stays behind and why, and who gets it is shown first, then asked
 	}
 	f := cmd.Flags()
 	f.StringVar(&opts.To, "to", "", "who receives it: `everyone`")
-	f.StringVar(&opts.TLP, "tlp", "", "clear, green, amber, amber+strict or red (default: the house rules')")
-	f.StringVar(&opts.Action, "action", "", "what to do about it: block, detect or none (default detect)")
+	f.StringVar(&opts.TLP, "tlp", "", "clear, green, amber, amber+strict, red (else rules)")
+	f.StringVar(&opts.Action, "action", "", "block, detect or none (default detect)")
 	f.StringVar(&opts.Malware, "malware", "", "malware `family` it indicates")
 	f.StringVar(&opts.Title, "title", "", "what the share is called")
-	f.StringVar(&opts.First, "first", "", "when it was first seen: `time`")
-	f.StringVar(&opts.Last, "last", "", "when it was last seen: `time`")
-	f.StringVar(&opts.Expires, "expires", "", "until when it holds: `time`, or a duration from now")
+	f.StringVar(&opts.First, "first", "", "when it was first seen: `time`, or how long ago")
+	f.StringVar(&opts.Last, "last", "", "when it was last seen: `time`, or how long ago")
+	f.StringVar(&opts.Expires, "expires", "", "until when it holds: `time` or a duration as 14d")
 	f.IntVar(&opts.Confidence, "confidence", 0, "how sure you are, 1 to 100")
-	f.StringVar(&opts.Wait, "wait", "none", "until so many other members hold it: all, none or `N`")
+	f.StringVar(&opts.Wait, "wait", "none", "until others hold it: all, none or `N`")
 	f.Var(&opts.Timeout, "timeout", "how long to wait at most")
 	return cmd
 }
@@ -150,7 +151,7 @@ func (g *GlobalOptions) input(args []string) (body []byte, name string, err erro
 			return nil, "", fail(api.CodeInvalid, "", "%v", err)
 		}
 		if _, err := observable.Parse(arg); err != nil || namesFile(arg) {
-			return nil, "", fail(api.CodeInvalid, "", "%s: there is no such file, and it is no value either", arg)
+			return nil, "", fail(api.CodeInvalid, "", "%s: there is no such file, and no value to share", arg)
 		}
 		values = append(values, arg)
 	}
@@ -285,12 +286,30 @@ func sayShare(gopts *GlobalOptions, s *api.Share) {
 	for _, n := range s.Found {
 		total += n
 	}
+	held := fmt.Sprintf("held by %d of %d", s.HeldBy.Have, s.HeldBy.Of)
+	switch {
+	case s.New > 0:
+	case s.Refused:
+		gopts.sayf("Shared nothing: what is new in it was left out.")
+		return
+	case s.Ref == "":
+		gopts.sayf("Shared nothing: there is nothing in it to pass on.")
+		return
+	default:
+		gopts.sayf("Shared nothing new: all of it is in %s   %s", clean(s.Ref), held)
+		sayTimedOut(gopts, s)
+		return
+	}
 	line := fmt.Sprintf("Shared %s as %s   on disk in %s", grouped(total), clean(s.Ref), lasting(time.Duration(s.DiskS*float64(time.Second))))
-	line += fmt.Sprintf("   held by %d of %d", s.HeldBy.Have, s.HeldBy.Of)
+	line += "   " + held
 	if s.HeldBy.Have > 0 {
 		line += " after " + lasting(time.Duration(s.TookS*float64(time.Second)))
 	}
 	gopts.sayf("%s", line)
+	sayTimedOut(gopts, s)
+}
+
+func sayTimedOut(gopts *GlobalOptions, s *api.Share) {
 	if s.TimedOut {
 		gopts.notef("The wait was too short; the share is on disk and goes out by itself.")
 	}

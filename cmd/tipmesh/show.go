@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -21,8 +22,9 @@ func newShowCommand(gopts *GlobalOptions) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show REF",
 		Short: "Show one thing whole: an object or a share",
-		Long: `Show one thing whole. REF is a short name as other commands print it, such as
-share:9d2mq or 9d2mq, or a STIX identifier.`,
+		Long: `Show a share or an object whole. REF is a short name as share, lookup and show
+print it, such as share:9d2mq or 9d2mq, or a STIX identifier. For members and
+proposals see tipmesh member show and tipmesh roster show.`,
 		Example: example("tipmesh show share:9d2mq", "tipmesh show indicator:5yqa1f2k --stix"),
 		Args:    countArgs(1, 1),
 		RunE:    func(cmd *cobra.Command, args []string) error { return runShow(cmd.Context(), opts, gopts, args) },
@@ -84,7 +86,13 @@ func sayObject(gopts *GlobalOptions, o *api.Object) {
 	if len(o.Values) > 0 {
 		value = "   " + gopts.shown(o.Values[0].Text)
 	}
-	gopts.sayf("%s", gopts.bold(fmt.Sprintf("%s%s   by %s, TLP:%s", clean(o.Ref), value, nameOf(&o.Member), upper(o.Handling.TLP))))
+	head := fmt.Sprintf("   by %s, TLP:%s", nameOf(&o.Member), upper(o.Handling.TLP))
+	if columns(clean(o.Ref)+value+head) <= 80 {
+		gopts.sayf("%s", gopts.bold(clean(o.Ref)+value+head))
+	} else {
+		gopts.sayf("%s", gopts.bold(clean(o.Ref)+head))
+		gopts.sayf("  about     %s", strings.TrimSpace(value))
+	}
 	says := clean(o.Says)
 	if o.Handling.Action != "" {
 		if says != "" {

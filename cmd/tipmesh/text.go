@@ -43,13 +43,25 @@ func cut(s string, n int) string {
 	return string(r[:max(0, n-2)]) + ".."
 }
 
+// columns is how wide a terminal shows a text: East Asian letters take two.
+func columns(s string) int {
+	n := 0
+	for _, r := range s {
+		n++
+		if unicode.In(r, unicode.Han, unicode.Hangul, unicode.Hiragana, unicode.Katakana) || r >= 0xFF01 && r <= 0xFF60 {
+			n++
+		}
+	}
+	return n
+}
+
 // table prints rows under a heading, columns two blanks apart. The last column
 // is not padded.
 func (g *GlobalOptions) table(w io.Writer, head []string, rows [][]string) {
 	width := make([]int, len(head))
 	for _, row := range append([][]string{head}, rows...) {
 		for i, c := range row {
-			width[i] = max(width[i], utf8.RuneCountInString(c))
+			width[i] = max(width[i], columns(c))
 		}
 	}
 	line := func(row []string) string {
@@ -57,7 +69,7 @@ func (g *GlobalOptions) table(w io.Writer, head []string, rows [][]string) {
 		for i, c := range row {
 			b.WriteString(c)
 			if i < len(row)-1 {
-				b.WriteString(strings.Repeat(" ", width[i]-utf8.RuneCountInString(c)+2))
+				b.WriteString(strings.Repeat(" ", width[i]-columns(c)+2))
 			}
 		}
 		return strings.TrimRight(b.String(), " ")
@@ -88,7 +100,9 @@ func wrap(words []string, sep string, width, indent int) string {
 		switch {
 		case i == 0:
 		case at+1+len(w) > width:
-			b.WriteString("\n" + strings.Repeat(" ", indent))
+			line := strings.TrimRight(b.String(), " ")
+			b.Reset()
+			b.WriteString(line + "\n" + strings.Repeat(" ", indent))
 			at = indent
 		default:
 			b.WriteByte(' ')
