@@ -24,8 +24,9 @@ func newDemoCommand(gopts *GlobalOptions) *cobra.Command {
 		Use:   "demo",
 		Short: "See five members share, on this machine",
 		Long: `Tell the story of VPNFilter with five member nodes in one process: real keys,
-real stores, real connections over loopback. Everything it says is checked in this
-run; the exit code is not 0 where something was not so. Nothing leaves the machine.`,
+real stores, real connections over loopback. Everything it says is checked in
+this run; the exit code is not 0 where something was not so. Nothing leaves the
+machine.`,
 		Example: example("tipmesh demo", "tipmesh demo --step", "tipmesh demo --pace 0 --json"),
 		Args:    noArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runDemo(cmd.Context(), opts, gopts) },

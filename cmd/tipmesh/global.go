@@ -33,16 +33,14 @@ type GlobalOptions struct {
 }
 
 func (g *GlobalOptions) addFlags(f *pflag.FlagSet) {
-	f.StringVar(&g.Home, "home", "", "the node's home `folder` (TIPMESH_HOME, else "+defaultHomeText+")")
+	f.StringVar(&g.Home, "home", "", "the node's home `folder`; see tipmesh --help")
 	f.BoolVar(&g.JSON, "json", false, "answer with one JSON object a line")
 	f.BoolVarP(&g.Quiet, "quiet", "q", false, "say less on standard error")
-	f.BoolVarP(&g.Yes, "yes", "y", false, "do not ask: yes to the preview, the house rules and the word check")
+	f.BoolVarP(&g.Yes, "yes", "y", false, "do not ask; preview, rules, words are agreed")
 	f.BoolVar(&g.DryRun, "dry-run", false, "show what would be done, and do nothing")
 	f.BoolVar(&g.Live, "live", false, "print values as they are, not defanged")
 	f.StringVar(&g.PassphraseFile, "passphrase-file", "", "`file` with the passphrase of the keys")
 }
-
-const defaultHomeText = "~/.tipmesh"
 
 // home gives the home folder.
 func (g *GlobalOptions) home() (string, error) {

@@ -24,7 +24,9 @@ func newInviteCommand(gopts *GlobalOptions) *cobra.Command {
 		Use:   "invite",
 		Short: "Make a ticket for one organisation to join",
 		Long: `Make a ticket for one organisation to join. It is good once, for the first card
-that uses it. Send it privately; compare the six words by phone when they join.`,
+that uses it. Send it privately; compare the six words by phone when they join.
+While a ticket is out, the node answers joiners on another port, UDP and TCP,
+which the ticket names (addresses, with --json). A firewall must let it in.`,
 		Example: example(`tipmesh invite --name "Fir Mobile" --for 48h --out fir.ticket`, "tipmesh invite --out fir.ticket --admit"),
 		Args:    noArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runInvite(cmd.Context(), opts, gopts) },
@@ -32,8 +34,8 @@ that uses it. Send it privately; compare the six words by phone when they join.`
 	f := cmd.Flags()
 	f.StringVar(&opts.Name, "name", "", "whom it is for, as a reminder: `name`")
 	f.Var(&opts.For, "for", "how long it is good")
-	f.StringVarP(&opts.Out, "out", "o", "", "write the ticket to this `file` (default: standard output)")
-	f.BoolVar(&opts.Admit, "admit", false, "sign as a governor as soon as the card arrives, without comparing words first")
+	f.StringVarP(&opts.Out, "out", "o", "", "write the ticket to this `file`, not standard output")
+	f.BoolVar(&opts.Admit, "admit", false, "sign as soon as the card arrives, words unheard")
 	return cmd
 }
 
@@ -43,7 +45,7 @@ func runInvite(ctx context.Context, opts *InviteOptions, gopts *GlobalOptions) e
 	}
 	for_ := time.Duration(opts.For)
 	if opts.Admit {
-		gopts.previewf("Whoever uses this ticket first is signed for by this governor at once, words unheard.")
+		gopts.previewf("Whoever uses this ticket first is signed for by this governor, words unheard.")
 		if ok, err := gopts.confirm("Make it?"); !ok || err != nil {
 			return err
 		}

@@ -30,7 +30,12 @@ func newLookupCommand(gopts *GlobalOptions) *cobra.Command {
 		Short: "Say what members know of values",
 		Long: `Say what members know of values, defanged or not. "-" reads text from standard
 input and looks up every value in it. Exit code 0 if anything malicious or
-suspicious is known, else 1. Unknown is not safe.`,
+suspicious is known, else 1. Unknown is not safe.
+
+One value is shown whole. Each line is what one member says: the member, its
+reliability (A to F, see tipmesh trust list), what it says and advises, how sure
+it is (1 to 100), and when it came. Look-ups are exact: a domain finds no
+subdomain or URL of it, and an address no network.`,
 		Example: example(
 			"tipmesh lookup toknowall[.]com",
 			"tipmesh lookup 91.121.109.209 217.12.202.40 --json",
@@ -152,10 +157,14 @@ func sayFinding(gopts *GlobalOptions, f *api.Finding, all bool) {
 	}
 	sayWhy(gopts, f)
 	if f.Verdict == api.VerdictUnknown && len(f.Assertions) == 0 {
-		gopts.sayf("Nobody has said anything about it. Unknown is not safe.")
+		who := "Nobody"
+		if len(f.Skipped) > 0 {
+			who = "Nobody whose word is used here"
+		}
+		gopts.sayf("%s has said anything about it. Unknown is not safe.", who)
 	}
 	for _, s := range f.Skipped {
-		gopts.sayf("Skipped %d: %s %s", s.Count, clean(s.Reason), clean(s.Text))
+		gopts.sayf("Skipped %d %s: tipmesh trust list", s.Count, clean(s.Text))
 	}
 }
 

@@ -23,7 +23,8 @@ var helpGroups = [...]struct{ name, commands string }{
 
 const rootHelp = `
 Global flags
-  --home FOLDER           the node's home (TIPMESH_HOME, else ~/.tipmesh)
+  --home FOLDER           the node's home (else TIPMESH_HOME,
+                          XDG_DATA_HOME/tipmesh or ~/.tipmesh)
   --json                  answer with one JSON object a line, each with a kind
   --yes, --dry-run        do not ask; only show what would be done
   --live                  print live values, not defanged ones
@@ -94,20 +95,29 @@ func countArgs(least, most int) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		switch {
 		case cmd.HasSubCommands() && len(args) > 0:
-			return fail(api.CodeInvalid, "tipmesh help", "unknown command %q for %s", args[0], cmd.CommandPath())
+			return fail(api.CodeInvalid, cmd.CommandPath()+" --help", "unknown command %q for %s", args[0], cmd.CommandPath())
 		case len(args) < least:
-			return fail(api.CodeInvalid, cmd.CommandPath()+" --help", "%s: something is missing: %s", cmd.CommandPath(), cmd.UseLine())
+			return fail(api.CodeInvalid, cmd.CommandPath()+" --help", "something is missing: %s", cmd.UseLine())
 		case most >= 0 && len(args) > most:
-			return fail(api.CodeInvalid, cmd.CommandPath()+" --help", "%s: %q is one too many", cmd.CommandPath(), args[most])
+			return fail(api.CodeInvalid, cmd.CommandPath()+" --help", "%q is one too many for %s", args[most], cmd.CommandPath())
 		}
 		return nil
 	}
 }
 
+// verbNames are the verbs of a noun, in the order of its help.
+func verbNames(c *cobra.Command) string {
+	var names []string
+	for _, v := range c.Commands() {
+		names = append(names, v.Name())
+	}
+	return strings.Join(names, ", ")
+}
+
 // newNounCommand is a command that only has verbs.
 func newNounCommand(noun, short string, verbs ...*cobra.Command) *cobra.Command {
 	cmd := &cobra.Command{Use: noun, Short: short, Args: noArgs, RunE: func(c *cobra.Command, _ []string) error {
-		return fail(api.CodeInvalid, c.CommandPath()+" --help", "%s needs a verb", c.CommandPath())
+		return fail(api.CodeInvalid, c.CommandPath()+" --help", "%s needs a verb: %s", c.Name(), verbNames(c))
 	}}
 	for _, v := range verbs {
 		if cmd.Example != "" {

@@ -29,8 +29,9 @@ func newRosterCommand(gopts *GlobalOptions) *cobra.Command {
 		Use:   "sign REF",
 		Short: "Sign a proposal, as a governor",
 		Long: `Sign a proposal, as a governor. For a newcomer it asks for one of the six words
-that you heard from the newcomer itself. Only the node that gave the ticket knows
-the words; on others, and with --yes, nothing is asked but whether to sign.`,
+that you heard from the newcomer itself. Only the node that gave the ticket
+knows the words; on others, nothing is asked but whether to sign; with --yes,
+nothing at all.`,
 		Example: example("tipmesh roster sign 4k1ex"), Args: countArgs(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error { return runRosterSign(cmd.Context(), gopts, args[0]) },
 	}
@@ -42,7 +43,7 @@ the words; on others, and with --yes, nothing is asked but whether to sign.`,
 	propose := newNounCommand("propose", "Propose a change, signed by you if you govern",
 		&cobra.Command{
 			Use: "add CARDFILE|MEMBER", Short: "Propose to admit a member by its card, or one that was in before",
-			Example: example("tipmesh roster propose add fir.card", "tipmesh roster propose add elm --why 'back again'"), Args: countArgs(1, 1),
+			Example: example("tipmesh roster propose add fir.card", `tipmesh roster propose add elm --why "back again"`), Args: countArgs(1, 1),
 			RunE: func(cmd *cobra.Command, args []string) error {
 				return runProposeAdd(cmd.Context(), opts, gopts, args[0])
 			},
@@ -240,8 +241,8 @@ func runProposeRemove(ctx context.Context, opts *ProposeOptions, gopts *GlobalOp
 		if err != nil {
 			return err
 		}
-		gopts.previewf("Remove %s (%s). It is cut off for good and reads nothing new; what it has", clean(m.Name), clean(m.Handle))
-		gopts.previewf("received stays with it. It can come back only by a new admission.")
+		const text = "It is cut off for good and reads nothing new; what it has received stays with it. It can come back only by a new admission."
+		gopts.previewf("%s", wrap(strings.Fields(fmt.Sprintf("Remove %s (%s). %s", clean(m.Name), clean(m.Handle), text)), "", 80, 0))
 		return proposeWith(ctx, gopts, c, api.Propose{Op: api.OpRemove, Subject: m.ID, Why: opts.Why})
 	})
 }
@@ -256,9 +257,12 @@ func runProposeGovernors(ctx context.Context, opts *ProposeOptions, gopts *Globa
 	if n := len(p.Governors); p.Sign == 0 {
 		return fail(api.CodeInvalid, fmt.Sprintf("add --sign %d", n/2+1), "how many of the %d governors must sign?", n)
 	}
+	if p.Sign > len(p.Governors) {
+		return fail(api.CodeInvalid, "", "%d of %s cannot sign", p.Sign, plural(len(p.Governors), "governor", "governors"))
+	}
 	gopts.previewf("Governors become %s; %d of %d sign from then on.", clean(strings.Join(p.Governors, ", ")), p.Sign, len(p.Governors))
 	if len(p.Governors) == 2 {
-		gopts.previewf("Mind: with two governors nobody but recovery keys can remove one of them.")
+		gopts.previewf("Mind: with two governors both must sign, and neither can be removed.")
 	}
 	return propose(ctx, gopts, p)
 }
@@ -287,6 +291,10 @@ func sayProposal(gopts *GlobalOptions, p *api.Proposal) error {
 	switch p.State {
 	case "open":
 		gopts.sayf("%s", line)
+		if len(p.Missing) == 0 {
+			gopts.sayf("No governor is left who may sign it: change the governors first.")
+			return nil
+		}
 		gopts.sayf("Missing one of: %s.   They run: tipmesh roster sign %s", names(p.Missing), clean(p.Ref))
 	case "done":
 		gopts.sayf("%s   It is done.", line)

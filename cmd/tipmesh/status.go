@@ -25,7 +25,8 @@ func newStatusCommand(gopts *GlobalOptions) *cobra.Command {
 		Short: "Say whether the node is well, and whether anything is missing",
 		Long: `Say whether the node is well, and whether anything is missing. The first word is
 WELL, LOOK or BROKEN; the exit code 0, 1 or 6. With --until it waits for that
-first: 0 once it is so, 6 when the time is up.`,
+first: 0 once it is so, 6 when the time is up. Entries that were not sent to
+this member are held for others and counted as not readable.`,
 		Example: example("tipmesh status", "tipmesh status --until in-step --timeout 60s", "tipmesh status --until members=4 --json"),
 		Args:    noArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runStatus(cmd.Context(), opts, gopts) },
@@ -42,7 +43,12 @@ func runStatus(ctx context.Context, opts *StatusOptions, gopts *GlobalOptions) e
 		return fail(api.CodeInvalid, "--until in-step or --until members=4", "--until %q is not known", opts.Until)
 	}
 	return gopts.withClient(func(c *api.Client) error {
-		stop := gopts.progress(ctx, func() string { return "waiting until " + opts.Until })
+		stop := gopts.progress(ctx, func() string {
+			if opts.Until == "" {
+				return "asking the node"
+			}
+			return "waiting until " + opts.Until
+		})
 		s, err := c.Status(ctx, opts.Until, time.Duration(opts.Timeout))
 		stop()
 		if err != nil {
@@ -108,7 +114,7 @@ func sayStatus(gopts *GlobalOptions, s *api.Status) {
 		sync = "not in step yet, or nobody is connected"
 	}
 	if s.Unreadable > 0 {
-		sync += fmt.Sprintf("; %s without a key here", plural(s.Unreadable, "entry is", "entries are"))
+		sync += fmt.Sprintf("; %s not readable here", plural(s.Unreadable, "entry is", "entries are"))
 	}
 	gopts.sayf("Sync      %s", sync)
 	var refused []string

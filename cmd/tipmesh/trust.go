@@ -40,9 +40,9 @@ What a member has received before cannot be taken back.`,
 	f.StringVar(&opts.Use, "use", "", "none, hold, read, detect or block")
 	f.StringVar(&opts.Send, "send", "", "none, clear, green, amber, amber+strict or red")
 	f.StringVar(&opts.Reliability, "reliability", "", "Admiralty code, A to F")
-	f.StringVar(&opts.Alias, "alias", "", "your own `name` for it")
+	f.StringVar(&opts.Alias, "alias", "", "your own `name` for it: letters, digits, hyphens")
 	f.StringVar(&opts.Note, "note", "", "a `remark` for yourself")
-	f.StringVar(&opts.Until, "until", "", "until when: `time`, a duration from now, or empty for good")
+	f.StringVar(&opts.Until, "until", "", "until when: `time`, a duration as 90d, or empty")
 	f.StringVar(&opts.Why, "why", "", "the `reason`, kept with the change")
 	return newNounCommand("trust", "What you take from others and send them", list, set)
 }
@@ -88,7 +88,7 @@ func runTrustSet(ctx context.Context, opts *TrustSetOptions, gopts *GlobalOption
 	take("use", strings.ToLower(opts.Use), &change.Use)
 	take("send", strings.TrimPrefix(strings.ToLower(opts.Send), "tlp:"), &change.Send)
 	take("reliability", strings.ToUpper(opts.Reliability), &change.Reliability)
-	take("alias", opts.Alias, &change.Alias)
+	take("alias", strings.ToLower(opts.Alias), &change.Alias)
 	take("note", opts.Note, &change.Note)
 	if changed("until") {
 		until := time.Time{}
@@ -96,6 +96,9 @@ func runTrustSet(ctx context.Context, opts *TrustSetOptions, gopts *GlobalOption
 			var err error
 			if until, err = moment(opts.Until, time.Now(), false); err != nil {
 				return err
+			}
+			if !until.After(time.Now()) {
+				return fail(api.CodeInvalid, "", "--until %s is over already", until.Format(time.RFC3339))
 			}
 		}
 		change.Until = &until
