@@ -258,7 +258,7 @@ func (t *transaction) commit() error {
 	if err := t.s.log.err(); err != nil {
 		return fmt.Errorf("sync value log: %w", err)
 	}
-	return nil
+	return t.s.folder.sync()
 }
 
 func (t *transaction) discard() {

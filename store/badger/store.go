@@ -40,6 +40,7 @@ type Store struct {
 	log         *watch
 	index       *Index
 	space       *space
+	folder      folder // of the entries; the committer's
 	incarnation protocol.Hash
 
 	mu    sync.RWMutex // guards feeds against the committer's publishing
@@ -66,7 +67,7 @@ func Open(cfg Config) (*Store, error) {
 	if len(cfg.Key) != 32 {
 		return nil, fmt.Errorf("open store: key of %d bytes, want 32", len(cfg.Key))
 	}
-	s := &Store{cfg: cfg, log: new(watch), space: newSpace(cfg.Dir, cfg.Reserve), queue: make(chan *request, 256), stop: make(chan struct{})}
+	s := &Store{cfg: cfg, log: new(watch), space: newSpace(cfg.Dir, cfg.Reserve), folder: folder{dir: filepath.Join(cfg.Dir, "entries")}, queue: make(chan *request, 256), stop: make(chan struct{})}
 	var err error
 	tables, _ := filepath.Glob(filepath.Join(cfg.Dir, "entries", "*.sst"))
 	if s.db, err = openDB("entries", entriesOptions(filepath.Join(cfg.Dir, "entries"), cfg, s.log)); err != nil {
@@ -81,8 +82,14 @@ func Open(cfg Config) (*Store, error) {
 	}
 	s.index.space = s.space
 	if !cfg.ReadOnly {
-		if err := restrict(cfg.Dir); err != nil {
-			return nil, errors.Join(fmt.Errorf("restrict folder: %w", err), s.index.close(), s.db.Close())
+		// The first commit writes to a log that opening made: its name is synced
+		// before, those of the folders too.
+		err := errors.Join(s.folder.sync(), syncFolder(cfg.Dir), syncFolder(filepath.Dir(cfg.Dir)))
+		if err == nil {
+			err = restrict(cfg.Dir)
+		}
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("prepare folder: %w", err), s.index.close(), s.db.Close())
 		}
 		s.done.Go(s.commitLoop)
 		s.done.Go(s.collectLoop)
