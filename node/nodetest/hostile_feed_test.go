@@ -287,6 +287,9 @@ func TestHostileSequence(t *testing.T) {
 // A writer that begins feeds without end gets as many as there may be of one
 // node; who tells of more than there are is not believed beyond a bound.
 func TestHostileFeeds(t *testing.T) {
+	if testing.Short() {
+		t.Skip("makes 1,124 feeds")
+	}
 	amid(t, 3, 413, func(t *testing.T, l *liar) {
 		const most = 1024
 		for i := range most + 100 {

@@ -174,7 +174,7 @@ func TestHostileGossip(t *testing.T) {
 }
 
 // Hellos of far-off times, and a neighbour that tells of thousands of feeds that
-// do not exist, change nothing for others. More feeds than these four thousand
+// do not exist, change nothing for others. More feeds than these three thousand
 // cost the sync machine time that grows with their square.
 func TestHostileBoasting(t *testing.T) {
 	amid(t, 3, 434, func(t *testing.T, l *liar) {
@@ -190,7 +190,7 @@ func TestHostileBoasting(t *testing.T) {
 		s := l.stream(0)
 		_, err := s.Write(replica.Encode(&replica.Hello{Version: protocol.Version, Mesh: l.ID, Time: forever}))
 		l.must(err)
-		for page := range 4 {
+		for page := range 3 {
 			have := &replica.Have{}
 			for i := range replica.MaxFeeds {
 				have.Feeds = append(have.Feeds, replica.FeedState{Feed: protocol.FeedID{byte(page), byte(i >> 8), byte(i)}, Head: 7, HeadID: protocol.EntryID{1}})

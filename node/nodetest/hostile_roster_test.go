@@ -104,8 +104,8 @@ func alarmed(r *trust.Roster, kind trust.AlarmKind) bool {
 	return slices.ContainsFunc(r.Alarms, func(a trust.Alarm) bool { return a.Kind == kind })
 }
 
-// A member key that signs two cards after one, shown to different nodes: the last
-// common card stands everywhere, and everybody is told.
+// A member key that signs two cards after one, of times far off, shown to
+// different nodes: the last common card stands everywhere, and everybody is told.
 func TestHostileCards(t *testing.T) {
 	Run(t, Options{Nodes: 3, Seed: 451}, func(t *testing.T, m *Mesh) {
 		m.Start(0)
@@ -116,7 +116,7 @@ func TestHostileCards(t *testing.T) {
 		for i := range 2 {
 			c := *p.card.Doc().(*protocol.Card)
 			c.Version, c.Member, c.Prev, c.Name = 2, p.ID, p.card.ID(), fmt.Sprint("rival ", i)
-			s, err := protocol.NewStatement(m.ID, &c, time.Now().UnixMilli(), p.key)
+			s, err := protocol.NewStatement(m.ID, &c, []int64{forever, -forever}[i], p.key)
 			m.must(err)
 			rivals = append(rivals, s)
 		}
