@@ -137,7 +137,10 @@ func (n *Node) judge(s *Status) {
 		alert(Broken, "disk full: nothing is shared or fetched until there is room on the disk of this home")
 	}
 	for _, a := range n.Roster().Alarms {
-		alert(Look, a.Text)
+		// A proposal that nobody can sign changes nothing, and anyone may make one.
+		if a.Kind != trust.AlarmStuck {
+			alert(Look, a.Text)
+		}
 	}
 	for _, f := range n.voided() {
 		alert(Look, "of the forked feed "+f.ID.Short()+" a cut voids the branch held here: what is on it is not shown")

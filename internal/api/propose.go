@@ -176,6 +176,14 @@ func (s *Server) proposeRemove(q *Propose) (protocol.Content, []Warning, error) 
 		return nil, nil, err
 	}
 	r := s.n.Roster()
+	able := len(r.Governors)
+	if m.Governor {
+		able--
+	}
+	if able < r.Threshold {
+		return nil, nil, Errorf(CodeDenied, "nobody could ever sign this: %d must, and without %s there are %d governors", r.Threshold, m.Handle, able).
+			WithHint("change the governors first: tipmesh roster propose governors")
+	}
 	var warnings []Warning
 	if m.Governor {
 		warnings = append(warnings, Warning{Code: "governor", Text: m.Handle + " stays a governor, whose signatures count, until the governors are changed: tipmesh roster propose governors"})
