@@ -53,7 +53,7 @@ func TestHostileForgery(t *testing.T) {
 				t.Errorf("node %d refused without counting: %v", j, l.Members[j].Node.Status(time.Time{}).Refused)
 			}
 		}
-		if l.asked[replica.TypeGetEntries] == 0 {
+		if l.times(replica.TypeGetEntries) == 0 {
 			t.Error("nobody asked for the forged entries: the test is blind")
 		}
 		l.unharmed(0, 1)
@@ -210,7 +210,7 @@ func TestHostileRemovedWritesOn(t *testing.T) {
 			if l.refused(j, node.ReasonNotAdmitted) == 0 {
 				t.Errorf("node %d counted nothing", j)
 			}
-			if n := relay.asked[replica.TypeGetEntries]; n > 8 {
+			if n := relay.times(replica.TypeGetEntries); n > 8 {
 				t.Errorf("%d requests for what nobody wants", n)
 			}
 		}
@@ -277,7 +277,7 @@ func TestHostileSequence(t *testing.T) {
 		if grown := int64(heap()) - int64(before); grown > 8<<20 {
 			t.Errorf("%d bytes more", grown)
 		}
-		if n := l.asked[replica.TypeGetEntries]; n == 0 || n > 40 {
+		if n := l.times(replica.TypeGetEntries); n == 0 || n > 40 {
 			t.Errorf("%d requests in three minutes", n)
 		}
 		l.unharmed(0, 1)

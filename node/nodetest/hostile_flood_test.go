@@ -250,7 +250,7 @@ func TestHostileEclipse(t *testing.T) {
 		if l.Reads(n, 1, "history.com") || len(l.Members[n].Store.Feeds()) > 0 {
 			t.Fatal("the newcomer reaches others: the test is blind")
 		}
-		if l.asked[replica.TypeHello] == 0 {
+		if l.times(replica.TypeHello) == 0 {
 			t.Fatal("the newcomer does not reach the liar: the test is blind")
 		}
 		l.Net.Heal()

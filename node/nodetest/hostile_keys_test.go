@@ -243,7 +243,7 @@ func TestHostileWithheldEpoch(t *testing.T) {
 				t.Errorf("node %d says %d entries wait", j, n)
 			}
 		}
-		if n := l.asked[replica.TypeGetEpochs]; n == 0 || n > 40 {
+		if n := l.times(replica.TypeGetEpochs); n == 0 || n > 40 {
 			t.Errorf("asked %d times for epochs in ten minutes", n)
 		}
 		l.unharmed(0, 1)

@@ -67,6 +67,13 @@ func (l *liar) dial(j int) {
 	ignoreErr(l.tr.Connect(ctx, l.nodeOf(j), []string{l.Net.Address(l.Members[j].At)}))
 }
 
+// times is how often the liar was sent a message of a type.
+func (l *liar) times(t replica.Type) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.asked[t]
+}
+
 // leave ends the liar, so that the others can be asked whether they are in step.
 func (l *liar) leave() {
 	l.T.Helper()

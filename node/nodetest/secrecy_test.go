@@ -273,6 +273,8 @@ func TestNewcomerGetsAllHistory(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		stop, done := make(chan struct{}), make(chan struct{})
 		for i := range 3 {
+			p := m.Members[i] // the list grows meanwhile
+			w := p.Node
 			go func() {
 				defer func() { done <- struct{}{} }()
 				for n := 0; ; n++ {
@@ -281,10 +283,13 @@ func TestNewcomerGetsAllHistory(t *testing.T) {
 						return
 					case <-time.After(700 * time.Millisecond):
 					}
-					if err := m.Share(i, fmt.Sprintf("n%d-by-%d.com", n, i)); err != nil {
+					bundle, values := p.bundle([]string{fmt.Sprintf("n%d-by-%d.com", n, i)})
+					places, err := w.Write(context.Background(), [][]byte{bundle}, "green")
+					if err != nil {
 						t.Error(err)
 						return
 					}
+					m.acknowledge(Acked{By: i, Places: places, Values: values})
 				}
 			}()
 		}
