@@ -1,7 +1,6 @@
 package api
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 )
@@ -72,18 +71,6 @@ func Errorf(code, format string, args ...any) *Error {
 func (e *Error) WithHint(format string, args ...any) *Error {
 	e.Hint = fmt.Sprintf(format, args...)
 	return e
-}
-
-// ExitCode is the exit code for any error: 0 for none, 8 for one without a code.
-func ExitCode(err error) int {
-	if err == nil {
-		return ExitDone
-	}
-	var e *Error
-	if errors.As(err, &e) {
-		return e.Exit()
-	}
-	return exitOf(CodeInternal)
 }
 
 func exitOf(code string) int {

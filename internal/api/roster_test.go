@@ -225,7 +225,7 @@ func TestStatus(t *testing.T) {
 
 func TestClientErrors(t *testing.T) {
 	c := NewClient(t.TempDir())
-	if _, err := c.Status(t.Context(), "", 0); code(err) != CodeUnavailable || ExitCode(err) != 6 {
+	if _, err := c.Status(t.Context(), "", 0); code(err) != CodeUnavailable || exitOf(code(err)) != 6 {
 		t.Errorf("no node: %v", err)
 	}
 	alder := found(t, protocol.Rules{})

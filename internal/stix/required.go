@@ -76,9 +76,6 @@ func known(kind string) bool { _, ok := needs[kind]; return ok }
 // observable tells whether STIX 2.1 defines the type as a cyber observable.
 func observable(kind string) bool { _, ok := observableNeeds[kind]; return ok }
 
-// Known tells whether STIX 2.1 defines the type.
-func Known(kind string) bool { return known(kind) || observable(kind) }
-
 // required applies the tables. What upgrade inserts is not missed in 2.0.
 func (c *checker) required() {
 	table := needs[c.kind]

@@ -94,23 +94,3 @@ func parseRecipient(s string) (*age.HybridRecipient, error) {
 	}
 	return r, nil
 }
-
-// Epoch is an epoch with its identity parsed.
-type Epoch struct {
-	*protocol.Epoch
-	Identity *Identity
-}
-
-// NewEpoch parses the identity of an epoch. Errors wrap protocol.ErrMalformed.
-func NewEpoch(e *protocol.Epoch) (*Epoch, error) {
-	id, err := ParseIdentity(e.Identity)
-	if err != nil {
-		return nil, fmt.Errorf("read epoch %s: %w", e.ID().Short(), err)
-	}
-	return &Epoch{Epoch: e, Identity: id}, nil
-}
-
-// Tag is what the sealed entries of a feed under this epoch carry.
-func (e *Epoch) Tag(feed protocol.FeedID) protocol.Tag {
-	return protocol.TagFor(e.Identity.text, feed)
-}

@@ -269,7 +269,7 @@ func TestIdentityIsNotPrinted(t *testing.T) {
 	var log bytes.Buffer
 	slog.New(slog.NewTextHandler(&log, nil)).Info("x", "id", id, "in", struct{ ID *Identity }{id})
 	slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "id", id)
-	out := fmt.Sprintf("%v %+v %#v %s %q %x %v", id, id, id, id, id, id, []any{id, &Epoch{Identity: id}}) + log.String()
+	out := fmt.Sprintf("%v %+v %#v %s %q %x %v", id, id, id, id, id, id, []any{id, &struct{ Identity *Identity }{id}}) + log.String()
 	if strings.Contains(out, "SECRET-KEY") || strings.Contains(out, id.String()[20:40]) {
 		t.Errorf("the secret is printed: %s", out)
 	}
