@@ -234,13 +234,14 @@ func (n *Node) reportFork(a, b *protocol.Header) {
 }
 
 // Heads gives where the feeds of a member's nodes end as held here: the cuts of
-// a removal.
+// a removal. Each names its entry, so that of a forked feed the branch held here
+// survives.
 func (n *Node) Heads(member protocol.MemberID) []protocol.FeedCut {
 	var out []protocol.FeedCut
 	r := n.Roster()
 	for _, f := range n.store.Feeds() {
 		if m, ok := r.Author(f.Node); ok && m.ID == member && f.Head > 0 {
-			out = append(out, protocol.FeedCut{Feed: f.ID, Seq: f.Head})
+			out = append(out, protocol.FeedCut{Feed: f.ID, Seq: f.Head, Entry: f.HeadID})
 		}
 	}
 	slices.SortFunc(out, func(a, b protocol.FeedCut) int { return a.Feed.Compare(b.Feed) })

@@ -12,7 +12,6 @@ import (
 // and cuts its feed after the first: the nodes must not end with different first
 // entries that nobody disputes.
 func TestHostileCutsBelowTheProof(t *testing.T) {
-	t.Skip("known, see docs/threats.md: trust takes a fork for resolved by a cut below the place it was proven at")
 	amid(t, 3, 460, func(t *testing.T, l *liar) {
 		l.Net.Partition([]int{0}, []int{1, 2})
 		time.Sleep(time.Minute)

@@ -219,7 +219,7 @@ func (f *fold) acceptProof(s *protocol.Statement, doc *protocol.ForkProof) error
 	}
 	for _, k := range f.forks[h.Node] {
 		if k.Feed == h.Feed && (k.Seq < h.Seq || k.Seq == h.Seq && k.Statement.Compare(s.ID()) < 0) ||
-			!k.Resolved && k.Feed.Compare(h.Feed) < 0 && !c.resolves(h.Feed, h.Seq) {
+			!k.Resolved && k.Feed.Compare(h.Feed) < 0 && !c.resolves(h.Feed) {
 			return ErrTooMany
 		}
 	}

@@ -224,11 +224,12 @@ func (c *claim) end(feed protocol.FeedID) (seq uint64, entry protocol.EntryID, b
 	return seq, entry, by, ended
 }
 
-// resolves reports whether a fork of a feed is resolved: a cut ends the feed
-// before it, or names the branch that survives.
-func (c *claim) resolves(feed protocol.FeedID, seq uint64) bool {
+// resolves reports whether a fork of a feed is resolved: a cut leaves nothing of
+// the feed, or names the entry it ends with. That the cut lies before the place of
+// the proof is not enough: the branches may have parted before that place.
+func (c *claim) resolves(feed protocol.FeedID) bool {
 	last, entry, _, ended := c.end(feed)
-	return c.owner != nil && ended && (last < seq || !entry.IsZero())
+	return c.owner != nil && ended && (last == 0 || !entry.IsZero())
 }
 
 // findForks keeps, for each feed, the proof of the lowest place, then ID.
@@ -254,7 +255,7 @@ func (f *fold) findForks() {
 			if c.owner == nil {
 				continue
 			}
-			if k.Resolved = c.resolves(k.Feed, k.Seq); !k.Resolved {
+			if k.Resolved = c.resolves(k.Feed); !k.Resolved {
 				f.alarm(Alarm{Kind: AlarmFork, Member: c.owner.id, Node: node,
 					Statements: []protocol.StatementID{k.Statement}, Text: "feed " + k.Feed.Short() + " parted"})
 			}

@@ -167,7 +167,7 @@ type Fork struct {
 	Seq       uint64
 	Statement protocol.StatementID
 	Proof     *protocol.ForkProof
-	Resolved  bool // a cut ends the feed before the fork, or names the branch that survives
+	Resolved  bool // a cut leaves nothing of the feed, or names the entry it ends with
 }
 
 // Fork gives the proof against a node, if there is one: an unresolved one before

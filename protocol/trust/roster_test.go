@@ -293,17 +293,24 @@ func TestCuts(t *testing.T) {
 	}
 }
 
+// branches gives two headers of a node of ann that contradict each other.
+func (s *story) branches(seq uint64) (a, b *protocol.Header) {
+	s.t.Helper()
+	var out [2]*protocol.Header
+	for i := range out {
+		h, err := protocol.Header{Mesh: s.mesh, Seq: seq, Prev: entry("p"), Kind: protocol.EntryDirect,
+			Payload: protocol.HashOf([]byte{byte(i)})}.Sign(key("ann/1"))
+		if err != nil {
+			s.t.Fatalf("sign: %v", err)
+		}
+		out[i] = h
+	}
+	return out[0], out[1]
+}
+
 func TestForkProof(t *testing.T) {
 	s := found(t, 1, "ann")
-	head := func(payload string) *protocol.Header {
-		h, err := protocol.Header{Mesh: s.mesh, Seq: 4, Prev: entry("p"), Kind: protocol.EntryDirect,
-			Payload: protocol.HashOf([]byte(payload))}.Sign(key("ann/1"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return h
-	}
-	a, b := head("a"), head("b")
+	a, b := s.branches(4)
 	st := s.say(protocol.NewForkProof(a, b), key("stranger"))
 	r := s.fold()
 	k, ok := r.Fork(pub("ann/1"))
@@ -324,6 +331,38 @@ func TestForkProof(t *testing.T) {
 		Cuts: []protocol.FeedCut{{Feed: a.Feed, Seq: 4, Entry: a.ID()}}}, "ann")
 	if k, _ := s.fold().Fork(pub("ann/1")); !k.Resolved {
 		t.Error("a cut does not resolve the fork")
+	}
+}
+
+// A cut below the place of a proof hides no fork, since the branches may have
+// parted before that place: it names the entry that survives, or leaves nothing.
+func TestOnlyANamedCutResolvesAFork(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		cuts     []protocol.FeedCut
+		resolved bool
+	}{
+		{"none", nil, false},
+		{"below the proof", []protocol.FeedCut{{Seq: 1}}, false},
+		{"at 0", []protocol.FeedCut{{Seq: 0}}, true},
+		{"below the proof, named", []protocol.FeedCut{{Seq: 1, Entry: entry("a")}}, true},
+		{"past the proof, named", []protocol.FeedCut{{Seq: 9, Entry: entry("a")}}, true},
+		{"named, then lower without a name", []protocol.FeedCut{{Seq: 9, Entry: entry("a")}, {Seq: 2}}, false},
+		{"without a name, then named there", []protocol.FeedCut{{Seq: 2}, {Seq: 2, Entry: entry("a")}}, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := found(t, 1, "ann")
+			a, b := s.branches(4)
+			s.say(protocol.NewForkProof(a, b), key("stranger"))
+			for _, cut := range c.cuts {
+				cut.Feed = a.Feed
+				s.propose(&protocol.Cut{Member: s.org["ann"].id, Line: s.line, Node: pub("ann/1"), Cuts: []protocol.FeedCut{cut}}, "ann")
+			}
+			r := s.fold()
+			if k, ok := r.Fork(pub("ann/1")); !ok || k.Resolved != c.resolved || alarmed(r, trust.AlarmFork) == c.resolved {
+				t.Errorf("resolved: want %v\n%s", c.resolved, r)
+			}
+		})
 	}
 }
 
