@@ -58,8 +58,9 @@ func (p *park) put(in incoming, head uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	seqs := p.feeds[in.header.Feed]
+	size := parkedSize(in)
 	if _, ok := seqs[in.header.Seq]; ok || in.header.Seq > head+protocol.MaxAhead ||
-		p.total > maxParkedBytes || p.bytes[in.header.Node] > maxParkedOfNode {
+		p.total+size > maxParkedBytes || p.bytes[in.header.Node]+size > maxParkedOfNode {
 		return
 	}
 	if seqs == nil {
@@ -70,9 +71,11 @@ func (p *park) put(in incoming, head uint64) {
 	p.count(in, 1)
 }
 
+func parkedSize(in incoming) int { return len(in.payload) + protocol.MaxHeader }
+
 // count counts an entry in, or out; the caller holds the lock.
 func (p *park) count(in incoming, sign int) {
-	size := sign * (len(in.payload) + protocol.MaxHeader)
+	size := sign * parkedSize(in)
 	p.total += size
 	if p.bytes[in.header.Node] += size; p.bytes[in.header.Node] == 0 {
 		delete(p.bytes, in.header.Node)
@@ -317,7 +320,7 @@ func (n *Node) classify(c *store.Commit, in incoming) {
 		return
 	}
 	place := store.Place{Feed: in.header.Feed, Seq: in.header.Seq}
-	if n.keys.find(place.Feed, in.header.Tag) != nil {
+	if n.keys.opens(in.header, n.now()) {
 		c.Readable = append(c.Readable, place)
 		return
 	}
@@ -341,7 +344,7 @@ func (n *Node) commitEntries(c *store.Commit) error {
 	for _, e := range c.Entries {
 		place := store.Place{Feed: e.Header.Feed, Seq: e.Header.Seq}
 		if _, ok := c.Settings[unreadName(place)]; ok {
-			n.keys.wait(place, e.Header.Tag)
+			n.keys.wait(place, e.Header.Tag, e.Header.Node)
 			waiting = append(waiting, place)
 		}
 		if e.Header.Kind == protocol.EntryDirect && e.Payload != nil && e.Header.Node != n.key {

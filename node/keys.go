@@ -25,33 +25,35 @@ const (
 	maxEpochsOf  = 2048 // of one maker: nobody takes all the room
 )
 
+// How often a member's nodes may ask for epochs, each time costing a sealing: so
+// often in a row, and then once in so long.
+const (
+	handOversAtOnce  = 32
+	handOverInterval = 2 * time.Second
+)
+
 // epoch is an epoch this node has, ready to open with.
 type epoch struct {
 	*protocol.Epoch
 	identity *seal.Identity
 }
 
-type tagKey struct {
-	feed protocol.FeedID
-	tag  protocol.Tag
-}
-
 // keys are the epochs this node has been given, and the entries that wait for
 // one it has not.
 type keys struct {
-	mu     sync.Mutex
-	byID   map[protocol.EpochID]*epoch
-	byTag  map[tagKey]*epoch // nil for a tag that no epoch fits
-	unread map[tagKey][]uint64
-	count  int
-	made   map[protocol.MemberID]int // epochs by maker
-	ask    chan struct{}             // there may be epochs to ask for: see seekEpochs
-	more   atomic.Bool               // a neighbour seems to have more of them
+	mu    sync.Mutex
+	byID  map[protocol.EpochID]*epoch
+	tags  *tags
+	made  map[protocol.MemberID]int     // epochs by maker
+	given *allowance[protocol.MemberID] // answers to a member's nodes that ask for epochs
+	ask   chan struct{}                 // there may be epochs to ask for: see seekEpochs
+	more  atomic.Bool                   // a neighbour seems to have more of them
 }
 
 func loadKeys(s store.Entries, mesh protocol.MeshID) (*keys, error) {
-	k := &keys{byID: map[protocol.EpochID]*epoch{}, byTag: map[tagKey]*epoch{}, unread: map[tagKey][]uint64{},
-		made: map[protocol.MemberID]int{}, ask: make(chan struct{}, 1)}
+	k := &keys{byID: map[protocol.EpochID]*epoch{}, tags: newTags(),
+		given: newAllowance[protocol.MemberID](handOversAtOnce, handOverInterval),
+		made:  map[protocol.MemberID]int{}, ask: make(chan struct{}, 1)}
 	err := s.Settings(epochPrefix, func(_ string, raw []byte) error {
 		e, err := protocol.ParseEpoch(raw)
 		if err != nil {
@@ -67,7 +69,8 @@ func loadKeys(s store.Entries, mesh protocol.MeshID) (*keys, error) {
 		if !ok || len(tag) != len(protocol.Tag{}) {
 			return fmt.Errorf("setting %q: %w", name, protocol.ErrMalformed)
 		}
-		k.wait(place, protocol.Tag(tag))
+		f, _ := s.Feed(place.Feed)
+		k.wait(place, protocol.Tag(tag), f.Node)
 		return nil
 	})
 	if err != nil {
@@ -105,11 +108,7 @@ func (k *keys) put(e *protocol.Epoch) error {
 	fresh := &epoch{Epoch: e, identity: id}
 	k.byID[e.ID()] = fresh
 	k.made[e.Maker]++
-	for t, known := range k.byTag {
-		if known == nil && protocol.TagFor(e.Identity, t.feed) == t.tag {
-			k.byTag[t] = fresh
-		}
-	}
+	k.tags.fit(fresh)
 	return nil
 }
 
@@ -121,36 +120,6 @@ func (k *keys) room(e *protocol.Epoch) error {
 		return errors.New("too many epochs")
 	}
 	return nil
-}
-
-// find gives the epoch that a tag of a feed stands for, or nil.
-func (k *keys) find(feed protocol.FeedID, tag protocol.Tag) *epoch {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	t := tagKey{feed, tag}
-	if e, tried := k.byTag[t]; tried {
-		return e
-	}
-	k.byTag[t] = nil
-	for _, e := range k.byID {
-		if protocol.TagFor(e.Identity, feed) == tag {
-			k.byTag[t] = e
-			break
-		}
-	}
-	return k.byTag[t]
-}
-
-// wait remembers an entry that no epoch fits yet.
-func (k *keys) wait(p store.Place, tag protocol.Tag) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	t := tagKey{p.Feed, tag}
-	if k.unread[t] == nil {
-		poke(k.ask)
-	}
-	k.unread[t] = append(k.unread[t], p.Seq)
-	k.count++
 }
 
 // Times of asking for epochs.
@@ -175,13 +144,16 @@ func (n *Node) seekEpochs() {
 	for {
 		select {
 		case <-n.keys.ask:
+		case <-n.keys.later():
+			n.releaseReadable()
+			continue
 		case <-n.ctx.Done():
 			return
 		}
 		if !wait(askAfter) {
 			return
 		}
-		if more := n.keys.more.Swap(false); !more && n.keys.unreadable() == 0 {
+		if more := n.keys.more.Swap(false); !more && !n.keys.missing() {
 			continue
 		}
 		n.post(func(m *replica.Machine, now time.Time) { m.AskEpochs(now) })
@@ -189,36 +161,6 @@ func (n *Node) seekEpochs() {
 			return
 		}
 	}
-}
-
-// unreadable is how many entries wait for an epoch.
-func (k *keys) unreadable() int {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.count
-}
-
-// ready takes out the waiting entries that an epoch fits by now.
-func (k *keys) ready() (out []store.Place) {
-	k.mu.Lock()
-	waiting := make([]tagKey, 0, len(k.unread))
-	for t := range k.unread {
-		waiting = append(waiting, t)
-	}
-	k.mu.Unlock()
-	for _, t := range waiting {
-		if k.find(t.feed, t.tag) == nil {
-			continue
-		}
-		k.mu.Lock()
-		for _, seq := range k.unread[t] {
-			out = append(out, store.Place{Feed: t.feed, Seq: seq})
-		}
-		k.count -= len(k.unread[t])
-		delete(k.unread, t)
-		k.mu.Unlock()
-	}
-	return out
 }
 
 // held is how many epochs there are.
@@ -298,7 +240,7 @@ func (n *Node) checkEpoch(e *protocol.Epoch) error {
 
 // releaseReadable makes an arrival of every entry whose epoch has come.
 func (n *Node) releaseReadable() {
-	places := n.keys.ready()
+	places := n.keys.ready(n.now())
 	if len(places) == 0 {
 		return
 	}
@@ -392,6 +334,10 @@ func (n *Node) handOver(node protocol.Key, have []protocol.EpochID) (*replica.Ep
 	m, ok := r.ByNode(node)
 	if !ok {
 		return nil, ErrNotMember
+	}
+	if !n.keys.given.take(m.ID, n.now()) {
+		n.refused.add(ReasonQuota, 1)
+		return &replica.Epochs{}, nil // as if there were none: it asks again
 	}
 	held := map[protocol.EpochID]bool{}
 	for _, id := range have {

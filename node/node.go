@@ -102,8 +102,8 @@ func New(cfg Config) (*Node, error) {
 	n := &Node{
 		cfg: cfg, mesh: cfg.Mesh, key: protocol.KeyOf(cfg.NodeKey), store: cfg.Store, transport: cfg.Transport,
 		log: cfg.Log, now: cfg.Now, ledger: newLedger(cfg.Mesh), refused: newCounters(), pulse: newPulse(),
-		opened: newOpenedCache(), events: make(chan func(*replica.Machine, time.Time), 1024),
-		gossip: make(chan incoming, 4096), park: newPark(), started: cfg.Now(),
+		opened: newOpenedCache(), events: make(chan func(*replica.Machine, time.Time), eventQueue),
+		gossip: make(chan incoming, gossipQueue), park: newPark(), started: cfg.Now(),
 	}
 	n.view = &view{n: n}
 	n.links = &links{n: n, byNode: map[protocol.Key]*link{}, last: map[protocol.Key]*link{}}
