@@ -97,6 +97,7 @@ const (
 	DomainWords     Domain = "tipmesh/1 words\x00"
 	DomainTicket    Domain = "tipmesh/1 ticket\x00"
 	DomainDigest    Domain = "tipmesh/1 digest\x00"
+	DomainPrivate   Domain = "tipmesh/1 private\x00"
 )
 
 // Sum is SHA-256(domain || body), the identifier of a document.

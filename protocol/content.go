@@ -161,11 +161,7 @@ func (c *Charter) validate() error {
 		ascending("governors", c.Governors, 1, MaxGovernors),
 		ascending("recovery keys", c.Recovery, 0, MaxGovernors),
 		between("threshold", c.Threshold, uint64(len(c.Governors))/2+1, uint64(len(c.Governors))),
-		text("house rules", c.Rules.Text, 0, MaxRules),
-		line("TLP", c.Rules.TLP, 0, MaxLabel), line("PAP", c.Rules.PAP, 0, MaxLabel),
-		between("context rule", c.Rules.Context, 0, 1),
-		between("seconds", max(c.Rules.AnswerSeconds, c.Rules.ErasureSeconds, c.Rules.CutOffSeconds,
-			c.Rules.FreshSeconds, c.Rules.SettleSeconds, c.Rules.EpochWaitMillis/1000), 0, 10*365*86400),
+		c.Rules.validate(),
 	)
 }
 

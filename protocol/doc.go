@@ -1,5 +1,5 @@
 // Package protocol defines what tipmesh nodes say to each other: identifiers,
-// statements, audience states, epochs, grants, entry headers and tickets, their
+// statements, audience states, epochs, letters, entry headers and tickets, their
 // canonical bytes, signatures and limits.
 //
 // # Canonical bytes

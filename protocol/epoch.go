@@ -74,46 +74,6 @@ func ParseEpoch(raw []byte) (*Epoch, error) {
 	return e, nil
 }
 
-// Grant gives epochs to the members its entry is sealed to.
-type Grant struct {
-	Version uint64   `cbor:"1,keyasint"`
-	Epochs  [][]byte `cbor:"2,keyasint"` // signed epochs
-}
-
-// NewGrant makes a grant of the epochs.
-func NewGrant(epochs ...*Epoch) []byte {
-	g := Grant{Version: Version}
-	for _, e := range epochs {
-		g.Epochs = append(g.Epochs, e.Raw())
-	}
-	return Marshal(&g)
-}
-
-// ParseGrant decodes a grant and verifies the epochs in it.
-func ParseGrant(data []byte) ([]*Epoch, error) {
-	if v, err := versionOf(data); err != nil {
-		return nil, fmt.Errorf("read grant: %w", err)
-	} else if v != Version {
-		return nil, fmt.Errorf("read grant: %w %d", ErrVersion, v)
-	}
-	var g Grant
-	if err := Unmarshal(data, MaxOpened, &g); err != nil {
-		return nil, fmt.Errorf("read grant: %w", err)
-	}
-	if err := between("epochs in a grant", uint64(len(g.Epochs)), 1, MaxGrantEpochs); err != nil {
-		return nil, fmt.Errorf("read grant: %w", err)
-	}
-	epochs := make([]*Epoch, 0, len(g.Epochs))
-	for _, raw := range g.Epochs {
-		e, err := ParseEpoch(raw)
-		if err != nil {
-			return nil, fmt.Errorf("read grant: %w", err)
-		}
-		epochs = append(epochs, e)
-	}
-	return epochs, nil
-}
-
 // AudienceState is one version of a sharing group's or a case's list, signed by
 // its owner or a deputy.
 type AudienceState struct {
@@ -130,9 +90,17 @@ type AudienceState struct {
 	History  uint64     `cbor:"11,keyasint,omitempty"` // seconds of history a newcomer gets
 	Terms    Hash       `cbor:"12,keyasint,omitzero"`
 	Ended    bool       `cbor:"13,keyasint,omitempty"`
+	Left     []Leaver   `cbor:"14,keyasint,omitempty"` // everybody who ever left, ascending; one taken in again is not among them
 
 	id  Hash
 	raw []byte
+}
+
+// Leaver is a member that is no longer in an audience. What it wrote for it
+// counts as far as Cuts say; a feed not named ends at 0.
+type Leaver struct {
+	Member MemberID  `cbor:"1,keyasint"`
+	Cuts   []FeedCut `cbor:"2,keyasint,omitempty"`
 }
 
 // ID is SHA-256 over domain and body.
@@ -167,10 +135,15 @@ func ParseAudienceState(raw []byte) (*AudienceState, error) {
 	if a.Number == 0 || first != a.Audience.IsZero() || first != a.Prev.IsZero() {
 		return nil, fmt.Errorf("read audience: %w: number %d with the names of another", ErrMalformed, a.Number)
 	}
-	if err := firstError(
+	err = firstError(
 		line("name", a.Name, 0, MaxName), ascending("members", a.Members, 0, MaxReaders),
 		between("deputies", uint64(len(a.Deputies)), 0, MaxDeputies),
-	); err != nil {
+		ascendingBy("leavers", a.Left, 0, MaxLeavers, func(x, y Leaver) int { return x.Member.Compare(y.Member) }),
+	)
+	for _, l := range a.Left {
+		err = firstError(err, cuts(l.Cuts))
+	}
+	if err != nil {
 		return nil, fmt.Errorf("read audience: %w", err)
 	}
 	if err := verify(DomainAudience, a.Signer, body, sig); err != nil {

@@ -49,7 +49,8 @@ func FuzzParseStatement(f *testing.F)     { fuzzDecoder(f, "statement") }
 func FuzzParseHeader(f *testing.F)        { fuzzDecoder(f, "header") }
 func FuzzParseEpoch(f *testing.F)         { fuzzDecoder(f, "epoch") }
 func FuzzParseAudienceState(f *testing.F) { fuzzDecoder(f, "audience") }
-func FuzzParseGrant(f *testing.F)         { fuzzDecoder(f, "grant") }
+func FuzzParseLetter(f *testing.F)        { fuzzDecoder(f, "letter") }
+func FuzzParseErasure(f *testing.F)       { fuzzDecoder(f, "erasure") }
 func FuzzParseTicket(f *testing.F)        { fuzzDecoder(f, "ticket") }
 
 // FuzzContent puts data into statements of every kind.

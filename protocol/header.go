@@ -114,7 +114,7 @@ func parseHeader(raw []byte, verified bool) (*Header, error) {
 
 func (h *Header) validate() error {
 	return firstError(
-		between("sequence number", h.Seq, 1, 1<<40),
+		between("sequence number", h.Seq, 1, MaxSeq),
 		between("payload size", h.Size, 0, MaxPayload),
 		between("retention class", h.Retention, 0, 255),
 		h.chained(), h.tagged(),

@@ -26,11 +26,14 @@ const (
 	MaxRetired        = 64   // retired nodes named by a card
 	MaxCuts           = 1024 // feeds named by a cut
 	MaxAccepts        = 4096 // operations named by a change of governors
-	MaxGrantEpochs    = 64   // epochs in one grant
+	MaxGrantEpochs    = 64   // epochs in one letter
 	MaxDeputies       = 8    // deputies of an audience
 	MaxCardsPerMember = 256  // cards a member key may sign
 	MaxOpenProposals  = 16   // proposals a member may hold open
 	MaxLine           = 256  // changes of governors in a ticket
+	MaxParts          = 256  // parts of a letter
+	MaxLeavers        = 1024 // members that left an audience
+	MaxErased         = 1024 // runs of entries named by an erasure
 	MaxAddresses      = 16   // addresses in a ticket
 )
 
@@ -46,6 +49,12 @@ const (
 	MaxIdentity  = 512  // an age identity
 	MaxAddress   = 256
 )
+
+// MaxSeq is the highest sequence number of an entry.
+const MaxSeq = 1 << 40
+
+// MaxSuspension is how long one suspension lasts at most, in seconds.
+const MaxSuspension = 72 * 3600
 
 // MaxAhead is how far past a feed's held head an entry may lie and still be
 // parked until the gap is filled.

@@ -251,6 +251,30 @@ func TestEpochAndAudienceLimits(t *testing.T) {
 			_, err := a.Sign(keyNamed("alpha node"))
 			return err
 		}},
+		"parts of a letter": {MaxParts, func(n int) error {
+			parts := make([]any, n)
+			for i := range parts {
+				parts[i] = Leave{}
+			}
+			_, err := ParseLetter(NewLetter(parts...))
+			return err
+		}},
+		"leavers": {MaxLeavers, func(n int) error {
+			a := sampleAudience()
+			for _, m := range run[memberKind](n) {
+				a.Left = append(a.Left, Leaver{Member: m})
+			}
+			_, err := a.Sign(keyNamed("alpha node"))
+			return err
+		}},
+		"runs of an erasure": {MaxErased, func(n int) error {
+			runs := make([][2]uint64, n)
+			for i := range runs {
+				runs[i] = [2]uint64{uint64(2*i + 1), uint64(2*i + 1)}
+			}
+			_, err := NewErasure(runs...)
+			return err
+		}},
 		"grant": {MaxGrantEpochs, func(n int) error {
 			e := signedEpoch(sampleEpoch())
 			list := make([]*Epoch, n)

@@ -85,6 +85,10 @@ func sampleContents() []struct {
 		{"approval", &Approval{Subject: StatementID(hashNamed("subject"))}},
 		{"governors", &Governors{Prev: line, Governors: []MemberID{{1}, {2}, {3}}, Threshold: 2, Accepts: []StatementID{{9}}}},
 		{"fork proof", sampleFork()},
+		{"rules", &HouseRules{Prev: StatementID(sampleMesh()), Line: line, Rules: Rules{TLP: "green", Text: "Later rules."}, Why: "Grown."}},
+		{"suspension", &Suspension{Member: member, Line: line, Seconds: 72 * 3600, Why: "Key on a stolen laptop."}},
+		{"dismissal", &Dismissal{Subject: StatementID(hashNamed("suspension")), Line: line}},
+		{"mark", &Mark{Member: member, Roster: hashNamed("roster")}},
 	}
 }
 
@@ -159,8 +163,8 @@ func sampleTicket(t testing.TB) *Ticket {
 // sampleDoc is a document of any kind with what a test needs to break it.
 type sampleDoc struct {
 	name   string
-	kind   string // vector kind: statement, header, epoch, audience, grant, ticket
-	domain Domain // none for grants and tickets, which are not signed
+	kind   string // vector kind: statement, header, epoch, audience, letter, erasure, ticket
+	domain Domain // none for letters, erasures and tickets, which are not signed
 	body   []byte
 	raw    []byte // as it travels
 	id     string
@@ -205,12 +209,27 @@ func parseAudienceAgain(raw []byte) ([]byte, error) {
 	return rewrap(raw, Marshal(a)), nil
 }
 
-func parseGrantAgain(raw []byte) ([]byte, error) {
-	epochs, err := ParseGrant(raw)
+func parseLetterAgain(raw []byte) ([]byte, error) {
+	l, err := ParseLetter(raw)
 	if err != nil {
 		return nil, err
 	}
-	return NewGrant(epochs...), nil
+	again := Letter{Version: l.Version}
+	for _, p := range l.Parts {
+		if p.Doc() != nil {
+			p = partOf(p.Doc())
+		}
+		again.Parts = append(again.Parts, p)
+	}
+	return Marshal(&again), nil
+}
+
+func parseErasureAgain(raw []byte) ([]byte, error) {
+	e, err := ParseErasure(raw)
+	if err != nil {
+		return nil, err
+	}
+	return NewErasure(e.Runs()...)
 }
 
 func parseTicketAgain(raw []byte) ([]byte, error) {
@@ -250,10 +269,28 @@ func samples(t testing.TB) []sampleDoc {
 	out = append(out, sampleDoc{"audience, first", "audience", DomainAudience, Marshal(a), a.Raw(), a.ID().String(), a, "alpha node", parseAudienceAgain})
 	later := sampleAudience()
 	later.Audience, later.Number, later.Prev, later.Ended, later.Deputies = AudienceID(a.ID()), 2, a.ID(), true, nil
+	later.Left = []Leaver{{Member: MemberID{9}, Cuts: []FeedCut{{Feed: FeedID{1}, Seq: 5}}}}
 	a = signedAudience(later)
 	out = append(out, sampleDoc{"audience, later", "audience", DomainAudience, Marshal(a), a.Raw(), a.ID().String(), a, "alpha node", parseAudienceAgain})
-	grant := NewGrant(e, e)
-	out = append(out, sampleDoc{"grant", "grant", "", grant, grant, "", &Grant{Version: Version, Epochs: [][]byte{e.Raw(), e.Raw()}}, "", parseGrantAgain})
+	for _, l := range []struct {
+		name string
+		raw  []byte
+	}{
+		{"letter, a grant", NewGrant(e, e)},
+		{"letter, of all parts", NewLetter(e, a, Leave{Audience: AudienceID(a.ID()), State: a.ID()},
+			Receipt{Entry: EntryID(hashNamed("entry 1")), State: ReceiptApplied, Time: at}, Own{Name: "trust", Value: []byte("{}"), Time: at})},
+	} {
+		doc, err := ParseLetter(l.raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, sampleDoc{l.name, "letter", "", l.raw, l.raw, "", doc, "", parseLetterAgain})
+	}
+	erasure, err := NewErasure([2]uint64{1, 1}, [2]uint64{3, 70}, [2]uint64{72, MaxSeq})
+	if err != nil {
+		t.Fatal(err)
+	}
+	out = append(out, sampleDoc{"erasure", "erasure", "", erasure, erasure, "", &Erasure{Version, []uint64{1, 1, 3, 70, 72, MaxSeq}}, "", parseErasureAgain})
 	ticket := sampleTicket(t)
 	return append(out, sampleDoc{"ticket", "ticket", "", Marshal(ticket), Marshal(ticket), ticket.ID().String(), ticket, "", parseTicketAgain})
 }

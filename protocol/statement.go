@@ -11,19 +11,24 @@ type Kind uint64
 
 // The kinds of statements.
 const (
-	KindCharter   Kind = 1
-	KindCard      Kind = 2
-	KindAdmission Kind = 3
-	KindRemoval   Kind = 4
-	KindCut       Kind = 5
-	KindApproval  Kind = 6
-	KindGovernors Kind = 7
-	KindForkProof Kind = 8
+	KindCharter    Kind = 1
+	KindCard       Kind = 2
+	KindAdmission  Kind = 3
+	KindRemoval    Kind = 4
+	KindCut        Kind = 5
+	KindApproval   Kind = 6
+	KindGovernors  Kind = 7
+	KindForkProof  Kind = 8
+	KindRules      Kind = 9
+	KindSuspension Kind = 10
+	KindDismissal  Kind = 11
+	KindMark       Kind = 12
 )
 
 var kindNames = map[Kind]string{
 	KindCharter: "charter", KindCard: "card", KindAdmission: "admission", KindRemoval: "removal",
 	KindCut: "cut", KindApproval: "approval", KindGovernors: "governors", KindForkProof: "fork-proof",
+	KindRules: "rules", KindSuspension: "suspension", KindDismissal: "dismissal", KindMark: "mark",
 }
 
 // String is the kind's word, or kind-N for an unknown one.
@@ -67,12 +72,10 @@ func (s *Statement) Doc() Content { return s.doc }
 // NewStatement signs content. mesh is zero for a charter only; at is in
 // milliseconds since 1970. It fails on content that breaks a limit.
 func NewStatement(mesh MeshID, content Content, at int64, key ed25519.PrivateKey) (*Statement, error) {
-	if err := content.validate(); err != nil {
-		return nil, fmt.Errorf("make %s: %w", content.Kind(), err)
+	body, err := PrepareStatement(mesh, content, at, KeyOf(key))
+	if err != nil {
+		return nil, err
 	}
-	body := Marshal(&Statement{
-		Version: Version, Kind: content.Kind(), Mesh: mesh, Signer: KeyOf(key), Time: at, Content: Marshal(content),
-	})
 	return ParseStatement(seal(DomainStatement, body, key))
 }
 
@@ -84,31 +87,48 @@ func ParseStatement(raw []byte) (*Statement, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read statement: %w", err)
 	}
-	s := new(Statement)
-	if v, err := versionOf(body); err != nil {
-		return nil, fmt.Errorf("read statement: %w", err)
-	} else if v != Version {
-		return nil, fmt.Errorf("read statement: %w %d", ErrVersion, v)
+	s, err := parseBody(body)
+	if err == nil {
+		err = verify(DomainStatement, s.Signer, body, sig)
 	}
-	if err := Unmarshal(body, MaxStatement, s); err != nil {
+	if err == nil {
+		err = s.readContent()
+	}
+	if err != nil {
 		return nil, fmt.Errorf("read statement: %w", err)
+	}
+	s.raw = raw
+	return s, nil
+}
+
+// parseBody decodes a statement's body but for its content.
+func parseBody(body []byte) (*Statement, error) {
+	if v, err := versionOf(body); err != nil {
+		return nil, err
+	} else if v != Version {
+		return nil, fmt.Errorf("%w %d", ErrVersion, v)
+	}
+	s := new(Statement)
+	if err := Unmarshal(body, MaxStatement, s); err != nil {
+		return nil, err
 	}
 	if (s.Kind == KindCharter) != s.Mesh.IsZero() {
-		return nil, fmt.Errorf("read statement: %w: %s with mesh %s", ErrMalformed, s.Kind, s.Mesh.Short())
-	}
-	if err := verify(DomainStatement, s.Signer, body, sig); err != nil {
-		return nil, fmt.Errorf("read statement: %w", err)
+		return nil, fmt.Errorf("%w: %s with mesh %s", ErrMalformed, s.Kind, s.Mesh.Short())
 	}
 	s.id = StatementID(DomainStatement.Sum(body))
-	s.raw = raw
+	return s, nil
+}
+
+// readContent decodes the content.
+func (s *Statement) readContent() (err error) {
 	if s.doc, err = parseContent(s.Kind, s.Content); err != nil {
-		return nil, fmt.Errorf("read %s: %w", s.Kind, err)
+		return fmt.Errorf("%s: %w", s.Kind, err)
 	}
 	// A fork in one mesh says nothing in another that the node's key is in too.
 	if f, ok := s.doc.(*ForkProof); ok && !f.of(s.Mesh) {
-		return nil, fmt.Errorf("read %s: %w: the headers are of another mesh", s.Kind, ErrMalformed)
+		return fmt.Errorf("%s: %w: the headers are of another mesh", s.Kind, ErrMalformed)
 	}
-	return s, nil
+	return nil
 }
 
 // versionOf reads field 1 of a body without decoding the rest, so that later
@@ -144,6 +164,14 @@ func parseContent(kind Kind, data []byte) (Content, error) {
 		doc = new(Governors)
 	case KindForkProof:
 		doc = new(ForkProof)
+	case KindRules:
+		doc = new(HouseRules)
+	case KindSuspension:
+		doc = new(Suspension)
+	case KindDismissal:
+		doc = new(Dismissal)
+	case KindMark:
+		doc = new(Mark)
 	default:
 		return nil, nil
 	}
