@@ -358,11 +358,7 @@ func (n *Node) makeEpoch(readers []protocol.MemberID, full bool) (*epoch, error)
 			return nil, fmt.Errorf("make epoch: %w", err)
 		}
 	} else {
-		payload, err := seal.Direct(protocol.NewGrant(made), recipients)
-		if err != nil {
-			return nil, fmt.Errorf("make epoch: %w", err)
-		}
-		entries, err := n.appendOwn(protocol.EntryDirect, nil, [][]byte{payload}, settings)
+		entries, err := n.appendLetter(recipients, settings, made)
 		if err != nil {
 			return nil, fmt.Errorf("make epoch: %w", err)
 		}

@@ -1,0 +1,98 @@
+package node
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/tipmesh/tipmesh/protocol"
+	"github.com/tipmesh/tipmesh/protocol/seal"
+	"github.com/tipmesh/tipmesh/store"
+)
+
+// appendLetter seals a letter of the parts (see protocol.NewLetter) to the age
+// recipients and makes it durable in this node's direct feed, together with the
+// settings. The caller holds the writer lock and announces the entries.
+func (n *Node) appendLetter(recipients []string, settings map[string][]byte, parts ...any) ([]store.Entry, error) {
+	payload, err := seal.Direct(protocol.NewLetter(parts...), recipients)
+	if err != nil {
+		return nil, err
+	}
+	return n.appendOwn(protocol.EntryDirect, nil, [][]byte{payload}, settings)
+}
+
+// readDirect opens a direct entry if it is for this member, and does what the
+// letter in it says.
+func (n *Node) readDirect(e store.Entry) {
+	plain, err := seal.OpenDirect(e.Payload, n.cfg.MemberAge...)
+	if errors.Is(err, seal.ErrNotForUs) {
+		return
+	}
+	var letter *protocol.Letter
+	if err == nil {
+		letter, err = protocol.ParseLetter(plain)
+	}
+	if err != nil {
+		n.refused.add(ReasonMalformed, 1)
+		n.log.Warn("direct entry refused", "node", e.Header.Node.Short(), "seq", e.Header.Seq, "err", err)
+		return
+	}
+	n.readLetter(e.Header, letter)
+}
+
+// readLetter does what a letter says, as far as its writer may say it. A letter
+// may be read more than once.
+func (n *Node) readLetter(h *protocol.Header, l *protocol.Letter) {
+	n.keepEpochs(l.Epochs())
+}
+
+// readDirectFeeds reads direct entries that were stored but, because the node
+// stopped in between, perhaps not read.
+func (n *Node) readDirectFeeds() error {
+	for _, f := range n.store.Feeds() {
+		if f.Kind != protocol.EntryDirect || f.Node == n.key {
+			continue
+		}
+		from, name := uint64(1), directPrefix+f.ID.String()
+		if raw, err := n.store.Setting(name); err == nil && len(raw) == 8 {
+			from = binary.BigEndian.Uint64(raw) + 1
+		}
+		if from > f.Head {
+			continue
+		}
+		for seq := from; seq <= f.Head; seq++ {
+			e, err := n.store.Entry(store.Place{Feed: f.ID, Seq: seq})
+			if err != nil {
+				return fmt.Errorf("read direct feed: %w", err)
+			}
+			if e.Payload != nil {
+				n.readDirect(e)
+			}
+		}
+		at := binary.BigEndian.AppendUint64(nil, f.Head)
+		if _, err := n.store.Commit(n.ctx, &store.Commit{Settings: map[string][]byte{name: at}}); err != nil {
+			return fmt.Errorf("read direct feed: %w", err)
+		}
+	}
+	return nil
+}
+
+// unsealEpochs opens what a neighbour handed over.
+func (n *Node) unsealEpochs(sealed []byte) {
+	plain, err := seal.OpenDirect(sealed, n.cfg.MemberAge...)
+	if err != nil {
+		n.refused.add(ReasonMalformed, 1)
+		return
+	}
+	epochs, err := protocol.ParseGrant(plain)
+	if err != nil {
+		n.refused.add(ReasonMalformed, 1)
+		return
+	}
+	before := n.keys.held()
+	n.keepEpochs(epochs)
+	if len(epochs) == protocol.MaxGrantEpochs && n.keys.held() > before {
+		n.keys.more.Store(true)
+		poke(n.keys.ask)
+	}
+}
