@@ -64,7 +64,8 @@ type Place struct {
 }
 
 // Arrival is one readability event. Numbers are local to a store's incarnation,
-// start at 1, have no gaps and become visible only once durable.
+// start at 1, have no gaps and become visible only once durable. The zero Place
+// stands for an entry that was dropped since.
 type Arrival struct {
 	Number uint64
 	Place  Place
@@ -84,6 +85,13 @@ type Entries interface {
 	// ErrNotFound where Readable names a payload that is not held. store/badger
 	// writes commits beyond one transaction's size in parts: see there.
 	Commit(ctx context.Context, c *Commit) (lastArrival uint64, err error)
+
+	// Drop takes away the entries of a feed from a place on: a branch that a cut
+	// voids. Arrivals keep their numbers; those of entries that went name the
+	// zero Place. Until Drop returns, and after a crash, some of the entries may
+	// be left, those before the others; it can be made again. It changes nothing
+	// where nothing is held from there on.
+	Drop(ctx context.Context, from Place) error
 
 	// Statements calls fn for every statement held, in no particular order.
 	Statements(fn func(*protocol.Statement) error) error

@@ -18,7 +18,8 @@ const maxPayloads = 32 << 20
 // request is a commit on its way.
 type request struct {
 	commit *store.Commit
-	bytes  int // payloads
+	drop   *store.Place // instead of a commit
+	bytes  int          // payloads
 	answer chan answer
 }
 
@@ -89,29 +90,43 @@ func (s *Store) Commit(ctx context.Context, c *store.Commit) (uint64, error) {
 
 // commitLoop is the one writer of the entries database.
 func (s *Store) commitLoop() {
+	var next *request
 	for {
-		select {
-		case <-s.stop:
-			return // no Commit is under way: Close has waited for them
-		case r := <-s.queue:
-			s.commitGroup(s.gather(r))
+		r := next
+		if next = nil; r == nil {
+			select {
+			case <-s.stop:
+				return // no Commit is under way: Close has waited for them
+			case r = <-s.queue:
+			}
 		}
+		if r.drop != nil {
+			r.answer <- answer{err: s.dropAlone(*r.drop)}
+			continue
+		}
+		var group []*request
+		group, next = s.gather(r)
+		s.commitGroup(group)
 	}
 }
 
-// gather takes what waits, up to what one transaction holds.
-func (s *Store) gather(first *request) []*request {
+// gather takes what waits, up to what one transaction holds and to a request
+// that cannot share one.
+func (s *Store) gather(first *request) (group []*request, next *request) {
 	group, bytes := []*request{first}, first.bytes
 	for bytes < maxPayloads {
 		select {
 		case r := <-s.queue:
+			if r.drop != nil {
+				return group, r
+			}
 			group = append(group, r)
 			bytes += r.bytes
 		default:
-			return group
+			return group, nil
 		}
 	}
-	return group
+	return group, nil
 }
 
 func (s *Store) commitGroup(group []*request) {

@@ -224,6 +224,41 @@ func (d *draft) apply(c *store.Commit) {
 	}
 }
 
+// Drop takes away the entries of a feed from a place on.
+func (s *Store) Drop(ctx context.Context, from store.Place) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return store.ErrClosed
+	}
+	f := s.feeds[from.Feed]
+	from.Seq = max(from.Seq, 1)
+	if f.head() < from.Seq {
+		return nil
+	}
+	f = f.clone() // readers may have the old one
+	for _, e := range f.entries[from.Seq-1:] {
+		f.missing = f.missing.Remove(e.Header.Seq)
+		f.bytes -= uint64(len(e.Payload))
+		s.bytes -= uint64(len(e.Payload) + len(e.Header.Raw()))
+		delete(s.arrived, store.Place{Feed: from.Feed, Seq: e.Header.Seq})
+	}
+	f.entries = f.entries[:from.Seq-1]
+	s.arrivals = slices.Clone(s.arrivals) // readers may have the old ones
+	for i, p := range s.arrivals {
+		if p.Feed == from.Feed && p.Seq >= from.Seq {
+			s.arrivals[i] = store.Place{}
+		}
+	}
+	if s.feeds[from.Feed] = f; from.Seq == 1 {
+		delete(s.feeds, from.Feed)
+	}
+	return nil
+}
+
 // read gives fn's result unless the store is closed. Callbacks of the caller
 // run outside of it, so that they may use the store.
 func read[T any](s *Store, fn func() (T, error)) (T, error) {
@@ -351,7 +386,7 @@ func (s *Store) Arrivals(after uint64, fn func(store.Arrival) bool) error {
 		if after >= uint64(len(s.arrivals)) {
 			return nil, nil
 		}
-		return s.arrivals[after:], nil // only ever appended to
+		return s.arrivals[after:], nil // appended to, and replaced, but not changed
 	})
 	for i, p := range places {
 		if !fn(store.Arrival{Number: after + uint64(i) + 1, Place: p}) {

@@ -90,6 +90,10 @@ func (m *model) step(t *testing.T) {
 		check(t, m.s.Close())
 		m.s = m.h.Open()
 		m.compare(t)
+	case 2:
+		from := m.writers[m.rng.IntN(len(m.writers))].w.At(uint64(m.rng.IntN(30)))
+		check(t, m.s.Drop(context.Background(), from))
+		m.drop(from)
 	default:
 		c := m.commit(t)
 		next := m.clone()
@@ -185,6 +189,16 @@ func (m *model) apply(c *store.Commit) error {
 		m.statements[st.ID()] = true
 	}
 	return nil
+}
+
+func (m *model) drop(from store.Place) {
+	gone := func(p store.Place) bool { return p.Feed == from.Feed && p.Seq >= from.Seq }
+	maps.DeleteFunc(m.entries, func(p store.Place, _ store.Entry) bool { return gone(p) })
+	for i, p := range m.arrivals {
+		if gone(p) {
+			m.arrivals[i] = store.Place{}
+		}
+	}
 }
 
 // compare checks that the store says what the model says, by every method.

@@ -38,6 +38,8 @@ func Run(t *testing.T, f Factory) {
 		{"Arrivals", testArrivals},
 		{"Concurrent", testConcurrent},
 		{"InvalidNeighbours", testInvalidNeighbours},
+		{"Drop", testDrop},
+		{"DropLong", testDropLong},
 		{"Crash", testCrash},
 		{"Closed", testClosed},
 		{"Model", testModel},
