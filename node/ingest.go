@@ -258,7 +258,7 @@ func (n *Node) objection(h *protocol.Header, head uint64) (reason string) {
 	if fork, forked := r.Fork(h.Node); forked && !fork.Resolved && h.Seq > head {
 		return ReasonHeld
 	}
-	if head == 0 && n.feedsOf(h.Node) >= maxFeedsPerNode {
+	if head == 0 && n.view.crowded(h.Node) {
 		return ReasonQuota
 	}
 	return ""

@@ -36,6 +36,7 @@ type Status struct {
 	Started    time.Time
 	Halted     string
 	Queues     []Queue
+	Tried      uint64 // tags of entries that were held against every epoch
 }
 
 // Peer is another node of the roster.
@@ -56,7 +57,7 @@ func (n *Node) Status(since time.Time) Status {
 	r := n.Roster()
 	s := Status{State: Well, Membership: "unknown", Refused: n.refused.all(), Unreadable: n.keys.unreadable(),
 		Objects: n.store.Index().Count(), Bytes: n.store.Size() + n.store.Index().Size(), Indexed: n.store.Index().Checkpoint(),
-		Arrivals: n.store.LastArrival(), Statements: len(n.ledger.statements()), Started: n.started, Halted: n.halted.get(), Queues: n.queues()}
+		Arrivals: n.store.LastArrival(), Statements: len(n.ledger.statements()), Started: n.started, Halted: n.halted.get(), Queues: n.queues(), Tried: n.keys.tried()}
 	if m, ok := r.Member(n.cfg.Member); ok {
 		s.Membership = string(m.State)
 	}

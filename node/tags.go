@@ -183,6 +183,13 @@ func (k *keys) unreadable() int {
 	return k.tags.entries
 }
 
+// tried is how many tags were held against all epochs.
+func (k *keys) tried() uint64 {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.tags.tries
+}
+
 // missing reports whether anything waits though all epochs were tried.
 func (k *keys) missing() bool {
 	k.mu.Lock()

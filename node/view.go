@@ -18,6 +18,7 @@ type view struct {
 	mu     sync.Mutex
 	vector protocol.Hash                // digest of all states; zero where it must be computed
 	shut   map[protocol.FeedID]shutFeed // feeds refused though nothing of them is held
+	crowd  map[protocol.Key]bool        // nodes of which as many feeds are held as may be: none ever goes
 }
 
 // shutFeed is whose a refused feed is, and whether it is one too many of that
@@ -38,6 +39,19 @@ func (v *view) refuse(h *protocol.Header, over bool) {
 	if len(v.shut) < protocol.MaxFeedsHeld {
 		v.shut[h.Feed] = shutFeed{h.Node, over}
 	}
+}
+
+// crowded reports whether a node may begin no more feeds.
+func (v *view) crowded(node protocol.Key) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if !v.crowd[node] && v.n.feedsOf(node) >= maxFeedsPerNode {
+		if v.crowd == nil {
+			v.crowd = map[protocol.Key]bool{}
+		}
+		v.crowd[node] = true
+	}
+	return v.crowd[node]
 }
 
 func (v *view) refused(feed protocol.FeedID) (shutFeed, bool) {
