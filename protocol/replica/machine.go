@@ -17,12 +17,10 @@ type Machine struct {
 	order  []*peer // peers by key, so that a run can be repeated
 	memory map[protocol.Key]*memory
 	feeds  map[protocol.FeedID]*feed // feeds that some neighbour holds more of
-	direct queue                     // of feeds, direct ones
-	rest   queue
-	count  uint64    // of feeds noted so far
-	turn   int       // of pulls that asked for something
-	busy   int       // feeds being asked for or stored
-	wake   time.Time // when pull has something new to ask for, if ever
+	timers timers                    // those to look at later
+	count  uint64                    // of feeds noted so far
+	busy   int                       // feeds being asked for or stored
+	looked int                       // how often a feed was looked at: what many feeds cost
 	out    []Effect
 }
 
@@ -53,7 +51,7 @@ func (m *Machine) Up(now time.Time, node protocol.Key) {
 		m.memory[node] = mem
 	}
 	p := &peer{
-		key: node, memory: mem, feeds: map[protocol.FeedID]*FeedState{},
+		key: node, memory: mem, feeds: map[protocol.FeedID]*claim{},
 		tell: map[protocol.FeedID]struct{}{}, unread: true,
 	}
 	m.peers[node] = p
@@ -71,6 +69,9 @@ func (m *Machine) Down(now time.Time, node protocol.Key) {
 	delete(m.peers, node)
 	m.order = slices.DeleteFunc(m.order, func(x *peer) bool { return x == p })
 	m.abandon(now, p, m.cfg.Backoff)
+	for _, id := range p.ids() {
+		m.offer(now, id)
+	}
 	p.memory.prune(now, m.cfg.Backoff)
 	for k, mem := range m.memory {
 		if m.peers[k] == nil && len(mem.bad) == 0 && mem.budget == MaxBudget && p.holds == 0 {
@@ -95,6 +96,7 @@ func (m *Machine) abandon(now time.Time, p *peer, patience time.Duration) {
 			p.memory.shun(now, r.feed, m.cfg.Backoff)
 			slow = true
 		}
+		m.offer(now, r.feed)
 	}
 	if slow {
 		p.memory.budget = max(p.memory.budget/4, minBudget)
@@ -150,10 +152,13 @@ func (m *Machine) Changed(now time.Time, feeds ...protocol.FeedID) {
 			m.note(now, &mine)
 		case f == nil || f.holder != nil:
 		case !behind:
-			delete(m.feeds, id)
+			m.forget(f)
 		case mine.Head > f.head && !payloads:
 			// Gossip brings the feed: as long as its head moves, there is no gap.
 			f.head, f.since = mine.Head, now
+			m.offer(now, id)
+		default:
+			m.offer(now, id)
 		}
 	}
 	m.tell(now)
@@ -193,8 +198,8 @@ func (m *Machine) InStep(node protocol.Key, since time.Time) bool {
 // State is what a neighbour told of one feed.
 func (m *Machine) State(node protocol.Key, feed protocol.FeedID) (FeedState, bool) {
 	if p := m.peers[node]; p != nil {
-		if f := p.feeds[feed]; f != nil {
-			return *f, true
+		if c := p.feeds[feed]; c != nil {
+			return c.FeedState, true
 		}
 	}
 	return FeedState{}, false
@@ -261,11 +266,14 @@ func (m *Machine) Tick(now time.Time) {
 
 // Next is the time of the next due thing, zero where there is none.
 func (m *Machine) Next() time.Time {
-	next := m.wake
+	next := time.Time{}
 	soonest := func(t time.Time) {
 		if next.IsZero() || t.Before(next) {
 			next = t
 		}
+	}
+	if len(m.timers) > 0 {
+		soonest(m.timers[0].due)
 	}
 	for _, p := range m.order {
 		if at, waiting := m.answerBy(p); waiting {

@@ -190,8 +190,8 @@ func TestManyFeeds(t *testing.T) {
 		}
 		m.Told(now, bad, have)
 	}
-	if p := m.peers[bad]; len(p.feeds) > protocol.MaxFeedsHeld || len(m.feeds) > protocol.MaxFeedsHeld || len(m.rest) > 3*protocol.MaxFeedsHeld {
-		t.Errorf("%d feeds of one neighbour, %d wanted, %d queued", len(p.feeds), len(m.feeds), len(m.rest))
+	if p := m.peers[bad]; len(p.feeds) > protocol.MaxFeedsHeld || len(m.feeds) > protocol.MaxFeedsHeld || len(m.timers) > protocol.MaxFeedsHeld {
+		t.Errorf("%d feeds of one neighbour, %d wanted, %d queued", len(p.feeds), len(m.feeds), len(m.timers))
 	}
 	m.Take()
 	m.Tick(now.Add(time.Second))

@@ -11,7 +11,9 @@ import (
 type peer struct {
 	key      protocol.Key
 	memory   *memory
-	feeds    map[protocol.FeedID]*FeedState
+	feeds    map[protocol.FeedID]*claim
+	ready    queues
+	turn     int           // of questions for feeds
 	digest   protocol.Hash // of feeds; zero where it must be computed
 	pending  []pending     // requests without an answer yet, oldest first
 	holds    int           // feeds asked of it or being stored from it
@@ -21,17 +23,18 @@ type peer struct {
 	again    bool          // say hello once more when the present one is answered
 	tell     map[protocol.FeedID]struct{}
 	lastTell time.Time
-	tellAt   time.Time                      // when to tell next
-	partial  map[protocol.FeedID]*FeedState // the vector, while it is being fetched
-	recheck  bool                           // a hello came meanwhile
-	fetched  time.Time                      // when the last fetch began
-	settled  bool                           // feeds are all it held at its last hello
-	claimed  protocol.Hash                  // digest of its feeds at its last hello
-	stated   protocol.Hash                  // and of its statements
-	greeted  time.Time                      // when the last hello it answered was said
-	unread   bool                           // ask for epochs at the next hello
-	quiet    int                            // how many hellos to pass over after an empty answer
-	skip     int                            // how many of those are left
+	tellAt   time.Time                  // when to tell next
+	partial  map[protocol.FeedID]*claim // the vector, while it is being fetched
+	recheck  bool                       // a hello came meanwhile
+	fetched  time.Time                  // when the last fetch began
+	compared time.Time                  // when its digest was last compared
+	settled  bool                       // feeds are all it held at its last hello
+	claimed  protocol.Hash              // digest of its feeds at its last hello
+	stated   protocol.Hash              // and of its statements
+	greeted  time.Time                  // when the last hello it answered was said
+	unread   bool                       // ask for epochs at the next hello
+	quiet    int                        // how many hellos to pass over after an empty answer
+	skip     int                        // how many of those are left
 }
 
 // pending is a request under way.
@@ -46,7 +49,9 @@ type pending struct {
 // bad name by connecting again.
 type memory struct {
 	bad    map[protocol.FeedID]*grudge
-	budget uint64 // bytes asked of it at a time
+	over   grudge    // all feeds beyond those in bad, once it is full
+	pruned time.Time // when bad was last pruned for being full
+	budget uint64    // bytes asked of it at a time
 }
 
 // grudge is a feed that could not be used as this neighbour holds it.
@@ -65,11 +70,14 @@ const (
 func (mem *memory) shun(now time.Time, id protocol.FeedID, backoff time.Duration) {
 	g := mem.bad[id]
 	if g == nil {
-		if len(mem.bad) >= protocol.MaxFeedsHeld {
+		if len(mem.bad) >= protocol.MaxFeedsHeld && !now.Before(mem.pruned.Add(backoff)) {
 			mem.prune(now, 0)
+			mem.pruned = now
 		}
-		g = &grudge{}
-		mem.bad[id] = g
+		if g = &mem.over; len(mem.bad) < protocol.MaxFeedsHeld {
+			g = &grudge{}
+			mem.bad[id] = g
+		}
 	}
 	g.until = now.Add(backoff << min(g.times, maxDoubling))
 	g.times++
@@ -87,7 +95,10 @@ func (mem *memory) prune(now time.Time, backoff time.Duration) {
 // shunned is until when a feed is not asked of the neighbour.
 func (mem *memory) shunned(now time.Time, id protocol.FeedID) (until time.Time, yes bool) {
 	g := mem.bad[id]
-	if g == nil || !now.Before(g.until) {
+	if g == nil {
+		g = &mem.over
+	}
+	if !now.Before(g.until) {
 		return time.Time{}, false
 	}
 	return g.until, true
@@ -96,17 +107,22 @@ func (mem *memory) shunned(now time.Time, id protocol.FeedID) (until time.Time, 
 // told notes what the neighbour says of one feed. The state is copied: kept as
 // part of the message, one feed would hold on to all of it.
 func (p *peer) told(f *FeedState) {
-	c := *f
+	c := p.feeds[f.Feed]
+	if c != nil && (f.Head == 0 || f.Direct != c.Direct) {
+		p.unqueue(c)
+	}
 	switch {
 	case f.Head == 0:
 		delete(p.feeds, f.Feed)
 		delete(p.partial, f.Feed)
 		return
-	case p.feeds[f.Feed] != nil || len(p.feeds) < protocol.MaxFeedsHeld:
-		p.feeds[f.Feed] = &c
+	case c != nil:
+		c.FeedState = *f
+	case len(p.feeds) < protocol.MaxFeedsHeld:
+		p.feeds[f.Feed] = &claim{FeedState: *f}
 	}
 	if p.partial != nil && len(p.partial) < protocol.MaxFeedsHeld {
-		p.partial[f.Feed] = &c
+		p.partial[f.Feed] = &claim{FeedState: *f}
 	}
 }
 
@@ -123,7 +139,7 @@ func (p *peer) known() protocol.Hash {
 	if p.digest.IsZero() {
 		p.digest = DigestStates(func(yield func(*FeedState) bool) {
 			for _, id := range p.ids() {
-				if !yield(p.feeds[id]) {
+				if !yield(&p.feeds[id].FeedState) {
 					return
 				}
 			}
@@ -226,6 +242,12 @@ func (m *Machine) compare(now time.Time, p *peer, h *Hello) {
 		p.recheck = true // when the vector is complete
 		return
 	}
+	p.settled = false
+	if at := p.compared.Add(m.vectorGap()); len(p.feeds) > MaxFeeds && p.digest.IsZero() && now.Before(at) {
+		p.helloBy(at) // the digest of very many feeds takes a while
+		return
+	}
+	p.compared = now
 	p.settled = h.Vector == p.known()
 	if p.settled {
 		return
@@ -234,7 +256,7 @@ func (m *Machine) compare(now time.Time, p *peer, h *Hello) {
 		p.helloBy(at)
 		return
 	}
-	p.partial, p.fetched, p.recheck = map[protocol.FeedID]*FeedState{}, now, false
+	p.partial, p.fetched, p.recheck = map[protocol.FeedID]*claim{}, now, false
 	m.ask(now, p, &GetVector{}, protocol.FeedID{})
 }
 
@@ -250,8 +272,7 @@ func (m *Machine) vector(now time.Time, p *peer, request pending, msg *Vector) {
 		// What was told meanwhile may be newer than the answer, or older. The
 		// greater does no harm: the next hello puts it right.
 		if t := p.partial[f.Feed]; t == nil || t.Head < f.Head {
-			c := *f
-			p.partial[f.Feed] = &c
+			p.partial[f.Feed] = &claim{FeedState: *f}
 		}
 	}
 	if msg.More && len(msg.Feeds) == 0 {
@@ -262,7 +283,9 @@ func (m *Machine) vector(now time.Time, p *peer, request pending, msg *Vector) {
 		m.ask(now, p, &GetVector{After: last}, protocol.FeedID{})
 		return
 	}
+	before := p.ids()
 	p.feeds, p.partial, p.digest = p.partial, nil, protocol.Hash{}
+	p.ready = queues{}
 	// A hello that came while the vector was fetched may be of a later time.
 	p.settled = !p.recheck || p.claimed == p.known()
 	if !p.settled {
@@ -270,6 +293,11 @@ func (m *Machine) vector(now time.Time, p *peer, request pending, msg *Vector) {
 	}
 	for _, id := range p.ids() {
 		m.want(now, p, id)
+	}
+	for _, id := range before {
+		if p.feeds[id] == nil {
+			m.offer(now, id)
+		}
 	}
 }
 

@@ -1,8 +1,8 @@
 package replica
 
 import (
+	"container/heap"
 	"iter"
-	"slices"
 	"time"
 
 	"github.com/tipmesh/tipmesh/protocol"
@@ -11,16 +11,18 @@ import (
 // feed is a feed that is not complete here. One neighbour at a time is asked for
 // it, its holder, until what it answered has been stored.
 type feed struct {
+	id      protocol.FeedID
 	number  uint64 // of the noting
-	direct  bool
-	holder  *peer // nil where nobody is being asked
-	storing bool  // the holder has answered
+	holder  *peer  // nil where nobody is being asked
+	storing bool   // the holder has answered
 	probe   probe
 	asked   FeedState // what this node held when it last asked
 	goal    uint64    // the head that the holder told of then
 	since   time.Time // when it was noted, or when gossip last brought more
 	head    uint64    // what was held then
-	parked  time.Time // nobody may be asked before
+	parked  bool      // it has been offered, and nobody may be asked
+	due     time.Time // when to look at it again,
+	timer   int       // and its place among the timers; negative: none
 }
 
 // probe is the state of asking for the other half of a fork proof.
@@ -32,15 +34,6 @@ const (
 	probeSent
 )
 
-// ready is when the feed may be asked for.
-func (f *feed) ready(patience time.Duration) time.Time {
-	at := f.since.Add(patience)
-	if f.parked.After(at) {
-		return f.parked
-	}
-	return at
-}
-
 // maxInFlight is how many feeds one neighbour is asked for at a time, and
 // maxBusy how many are asked for in all, but that each neighbour may always be
 // asked for one: some that do not answer must not hold up the others. With
@@ -50,54 +43,36 @@ const (
 	maxBusy     = 16
 )
 
-// queue holds feeds in the order of noting.
-type queue []queued
-
-type queued struct {
-	id     protocol.FeedID
-	number uint64
-}
-
 // note begins to ask for a feed.
-func (m *Machine) note(now time.Time, mine *FeedState) *feed {
+func (m *Machine) note(now time.Time, mine *FeedState) {
 	m.count++
-	f := &feed{number: m.count, since: now, head: mine.Head}
+	f := &feed{id: mine.Feed, number: m.count, since: now, head: mine.Head, timer: -1}
 	m.feeds[mine.Feed] = f
-	m.rest = m.push(m.rest, mine.Feed, f)
-	return f
-}
-
-// push adds to a queue. Feeds leave the queues only here, so that neither grows
-// beyond a few times what is wanted.
-func (m *Machine) push(q queue, id protocol.FeedID, f *feed) queue {
-	if len(q) > 2*len(m.feeds)+64 {
-		q = slices.DeleteFunc(q, func(x queued) bool {
-			f := m.feeds[x.id]
-			return f == nil || f.number != x.number
-		})
-	}
-	return append(q, queued{id: id, number: f.number})
+	m.await(f, now.Add(m.cfg.Patience))
 }
 
 // want looks at a feed of which a neighbour told.
 func (m *Machine) want(now time.Time, p *peer, id protocol.FeedID) {
-	if p.broken || !m.lacks(p, id) {
-		return
-	}
-	if _, shunned := p.memory.shunned(now, id); shunned && m.feeds[id] != nil {
-		return
-	}
+	m.looked++
 	f := m.feeds[id]
-	if f == nil {
-		mine := m.held(id)
-		f = m.note(now, &mine)
-	} else if now.Before(f.parked) {
-		// News of a feed that nobody could be asked for: gossip may bring it.
-		f.parked, f.since = time.Time{}, now
+	if p.broken || !m.lacks(p, id) {
+		m.offer(now, id)
+		return
 	}
-	if p.feeds[id].Direct && !f.direct {
-		f.direct = true
-		m.direct = m.push(m.direct, id, f)
+	until, shunned := p.memory.shunned(now, id)
+	switch {
+	case f == nil:
+		mine := m.held(id)
+		m.note(now, &mine)
+	case f.holder != nil:
+	case shunned:
+		m.await(f, until)
+	case f.parked:
+		// News of a feed that nobody could be asked for: gossip may bring it.
+		f.parked, f.since = false, now
+		m.await(f, now.Add(m.cfg.Patience))
+	case !now.Before(f.since.Add(m.cfg.Patience)):
+		p.queue(p.feeds[id])
 	}
 }
 
@@ -106,14 +81,14 @@ func (m *Machine) want(now time.Time, p *peer, id protocol.FeedID) {
 func (m *Machine) behind(mine *FeedState) (any, payloads bool) {
 	wanted := m.view.Wanted(mine.Feed)
 	for _, p := range m.order {
-		theirs := p.feeds[mine.Feed]
-		if theirs == nil {
+		c := p.feeds[mine.Feed]
+		if c == nil {
 			continue
 		}
-		if _, ok := first(missing(mine, theirs)); ok {
+		if _, ok := first(missing(mine, &c.FeedState)); ok {
 			return true, true
 		}
-		any = any || ahead(mine, theirs, wanted)
+		any = any || ahead(mine, &c.FeedState, wanted)
 	}
 	return any, false
 }
@@ -122,15 +97,19 @@ func (m *Machine) behind(mine *FeedState) (any, payloads bool) {
 // node does not: entries past its head, a payload, or another entry at a place
 // both hold.
 func (m *Machine) lacks(p *peer, id protocol.FeedID) bool {
-	theirs := p.feeds[id]
-	if theirs == nil {
+	c := p.feeds[id]
+	if c == nil {
 		return false
 	}
 	mine := m.held(id)
-	if ahead(&mine, theirs, m.view.Wanted(id)) {
+	return more(&mine, &c.FeedState, m.view.Wanted(id))
+}
+
+func more(mine, theirs *FeedState, wanted uint64) bool {
+	if ahead(mine, theirs, wanted) {
 		return true
 	}
-	_, ok := first(missing(&mine, theirs))
+	_, ok := first(missing(mine, theirs))
 	return ok
 }
 
@@ -181,107 +160,58 @@ func (m *Machine) free(p *peer) bool {
 }
 
 // pull asks for every feed that is behind, has waited long enough for gossip
-// and is not being asked for, of one neighbour that holds more of it: direct
-// feeds first, then the latest noted; every fourth time the oldest, so that
-// none waits forever. Whatever frees a neighbour calls it again.
+// and is not being asked for, of one neighbour that holds more of it. Whatever
+// frees a neighbour calls it again.
 func (m *Machine) pull(now time.Time) {
-	m.wake = time.Time{}
-	idle := func() bool { return slices.ContainsFunc(m.order, m.free) }
-	if len(m.feeds) == 0 || !idle() {
+	for len(m.timers) > 0 && !now.Before(m.timers[0].due) {
+		f := heap.Pop(&m.timers).(*feed)
+		m.offer(now, f.id)
+	}
+	for p := m.idlest(); p != nil; p = m.idlest() {
+		m.pullFrom(now, p)
+	}
+}
+
+// idlest picks a neighbour to ask for something: the one that is asked for the
+// fewest feeds, by chance among equals.
+func (m *Machine) idlest() (best *peer) {
+	ties := 0
+	for _, p := range m.order {
+		switch {
+		case p.ready[0].Len()+p.ready[1].Len() == 0 || !m.free(p):
+		case best == nil || p.holds < best.holds:
+			best, ties = p, 1
+		case p.holds == best.holds:
+			if ties++; m.rng.IntN(ties) == 0 {
+				best = p
+			}
+		}
+	}
+	return best
+}
+
+// pullFrom asks a neighbour for the next feed of its queue, or finds that there
+// is no need.
+func (m *Machine) pullFrom(now time.Time, p *peer) {
+	m.looked++
+	c := p.next()
+	f := m.feeds[c.Feed]
+	if f == nil || f.holder != nil {
 		return
 	}
-	oldest, busy := m.turn%4 == 3, m.busy
-	for _, q := range []queue{m.direct, m.rest} {
-		for i := range q {
-			at := len(q) - 1 - i
-			if oldest {
-				at = i
-			}
-			f := m.feeds[q[at].id]
-			if f == nil || f.number != q[at].number || f.holder != nil {
-				continue
-			}
-			if asked := m.pullFeed(now, q[at].id, f); asked && !idle() {
-				m.turn++
-				return
-			}
-		}
+	_, shunned := p.memory.shunned(now, f.id)
+	if shunned || now.Before(f.since.Add(m.cfg.Patience)) || !m.lacks(p, f.id) {
+		m.offer(now, f.id)
+		return
 	}
-	if m.busy > busy {
-		m.turn++
-	}
-}
-
-// pullFeed asks for one feed if it is due and somebody can be asked.
-func (m *Machine) pullFeed(now time.Time, id protocol.FeedID, f *feed) bool {
-	due := func(at time.Time) {
-		if m.wake.IsZero() || at.Before(m.wake) {
-			m.wake = at
-		}
-	}
-	if at := f.ready(m.cfg.Patience); now.Before(at) {
-		due(at)
-		return false
-	}
-	c := m.choose(now, id)
-	switch {
-	case c.best != nil:
-		m.hold(c.best, f)
-		m.request(now, c.best, id, f)
-		return true
-	case !c.held:
-		delete(m.feeds, id)
-	case !c.later.IsZero():
-		if !c.full {
-			f.parked = c.later
-		}
-		due(c.later)
-	}
-	return false
-}
-
-// choice is whom to ask for a feed.
-type choice struct {
-	best  *peer
-	held  bool      // some neighbour holds more
-	full  bool      // one that does is asked for too much already
-	later time.Time // when the first shunned one may be asked again
-}
-
-// choose picks a neighbour to ask for a feed: the one that is asked for the
-// fewest, by chance among equals.
-func (m *Machine) choose(now time.Time, id protocol.FeedID) (c choice) {
-	mine, wanted, ties := m.held(id), m.view.Wanted(id), 0
-	for _, p := range m.order {
-		theirs := p.feeds[id]
-		if theirs == nil || p.broken {
-			continue
-		}
-		if _, ok := first(missing(&mine, theirs)); !ok && !ahead(&mine, theirs, wanted) {
-			continue
-		}
-		c.held = true
-		until, shunned := p.memory.shunned(now, id)
-		switch {
-		case shunned:
-			if c.later.IsZero() || until.Before(c.later) {
-				c.later = until
-			}
-		case !m.free(p):
-			c.full = true
-		case c.best == nil || p.holds < c.best.holds:
-			c.best, ties = p, 1
-		case p.holds == c.best.holds:
-			if ties++; m.rng.IntN(ties) == 0 {
-				c.best = p
-			}
-		}
-	}
-	return c
+	p.turn++
+	m.hold(p, f)
+	m.request(now, p, f.id, f)
 }
 
 func (m *Machine) hold(p *peer, f *feed) {
-	f.holder, f.storing, f.probe, f.parked = p, false, probeNone, time.Time{}
+	m.unwait(f)
+	f.holder, f.storing, f.probe, f.parked = p, false, probeNone, false
 	p.holds++
 	m.busy++
 }
@@ -297,7 +227,7 @@ func (m *Machine) release(f *feed) {
 // entries past the head first, then the entry that contradicts, then payloads.
 func (m *Machine) request(now time.Time, p *peer, id protocol.FeedID, f *feed) {
 	mine, wanted := m.held(id), m.view.Wanted(id)
-	theirs := p.feeds[id]
+	theirs := &p.feeds[id].FeedState
 	f.asked, f.goal = mine, theirs.Head
 	switch {
 	case theirs.Head > mine.Head && wanted > mine.Head:

@@ -158,4 +158,5 @@ func (m *Machine) finish(now time.Time, id protocol.FeedID, f *feed, usable bool
 		// What it holds may have changed since it told.
 		p.helloBy(now.Add(m.cfg.Hello / 8))
 	}
+	m.offer(now, id)
 }
