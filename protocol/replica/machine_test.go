@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -113,7 +114,7 @@ func TestSilentMany(t *testing.T) {
 		}
 		w.after(8*time.Second, func() {
 			w.nodes[1].home.write(id, uint64(i), 40)
-			w.nodes[1].event(func(m *Machine) { m.Changed(w.now, id) })
+			w.nodes[1].event(func(m *Machine) { m.Changed(w.nodes[1].now(), id) })
 		})
 	}
 	for w.run(w.now.Add(9 * time.Second)); !w.same(); w.run(w.now.Add(time.Second)) {
@@ -290,6 +291,21 @@ func (m *Machine) entriesFor(now time.Time, node protocol.Key) {
 	}
 	r := p.pending[0]
 	m.Received(now, node, &Entries{Feed: r.feed, From: 1, Entries: []Entry{{}}})
+}
+
+// TestAppendState holds the states that are digested against the codec.
+func TestAppendState(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	for range 20000 {
+		f := FeedState{Feed: protocol.FeedID{byte(rng.Uint64())}, Head: rng.Uint64() >> rng.IntN(64), Direct: rng.IntN(2) == 0}
+		f.HeadID[31] = byte(rng.Uint64())
+		for range rng.IntN(3) * rng.IntN(MaxRanges) {
+			f.Missing = append(f.Missing, rng.Uint64()>>rng.IntN(64))
+		}
+		if got, want := appendState(nil, &f), protocol.Marshal(&f); !bytes.Equal(got, want) {
+			t.Fatalf("%+v: %x, want %x", f, got, want)
+		}
+	}
 }
 
 func TestMissing(t *testing.T) {

@@ -22,6 +22,9 @@ func (n *simNode) boot() {
 	}
 }
 
+// now is the time by the node's own clock.
+func (n *simNode) now() time.Time { return n.w.now.Add(n.skew) }
+
 func (n *simNode) crash(away time.Duration) {
 	if !n.alive {
 		return
@@ -53,7 +56,7 @@ func (n *simNode) dial(s *stream) {
 			return
 		}
 		s.open = true
-		n.event(func(m *Machine) { m.Up(n.w.now, s.to.home.key) })
+		n.event(func(m *Machine) { m.Up(n.now(), s.to.home.key) })
 	})
 }
 
@@ -67,7 +70,7 @@ func (n *simNode) drop(to protocol.Key) {
 	s := &stream{to: old.to}
 	n.streams[to] = s
 	n.later(n.w.span(50*time.Millisecond), func() {
-		n.event(func(m *Machine) { m.Down(n.w.now, to) })
+		n.event(func(m *Machine) { m.Down(n.now(), to) })
 		n.dial(s)
 	})
 }
@@ -86,14 +89,14 @@ func (n *simNode) event(do func(*Machine)) {
 		return
 	}
 	n.timer = at
-	n.later(max(at.Sub(n.w.now), 0), func() {
+	n.later(max(at.Sub(n.now()), 0), func() {
 		if !n.timer.Equal(at) {
 			return
 		}
 		n.timer = time.Time{}
 		n.event(func(m *Machine) {
-			m.Tick(n.w.now)
-			if at := m.Next(); !at.IsZero() && !at.After(n.w.now) {
+			m.Tick(n.now())
+			if at := m.Next(); !at.IsZero() && !at.After(n.now()) {
 				n.w.t.Fatalf("seed %d: node %d would tick forever", n.w.seed, n.index)
 			}
 		})
@@ -139,16 +142,16 @@ func (n *simNode) do(e Effect) {
 	case Reset:
 		n.drop(e.Node)
 	case Store:
-		n.later(w.span(50*time.Millisecond), func() {
+		n.later(w.span(50*time.Millisecond+n.wait), func() {
 			usable, diverged, changed := n.home.store(e)
 			if changed {
-				n.event(func(m *Machine) { m.Changed(w.now, e.Feed) })
+				n.event(func(m *Machine) { m.Changed(n.now(), e.Feed) })
 			}
 			n.event(func(m *Machine) {
 				if diverged {
-					m.Diverged(w.now, e.From, e.Feed)
+					m.Diverged(n.now(), e.From, e.Feed)
 				}
-				m.Stored(w.now, e.From, e.Feed, usable)
+				m.Stored(n.now(), e.From, e.Feed, usable)
 			})
 		})
 	case Learn:
@@ -166,8 +169,8 @@ func (n *simNode) learn(raws [][]byte) {
 		}
 	}
 	n.event(func(m *Machine) {
-		m.Forgive(n.w.now)
-		m.Compare(n.w.now, time.Second)
+		m.Forgive(n.now())
+		m.Compare(n.now(), time.Second)
 	})
 }
 
@@ -179,8 +182,9 @@ func (n *simNode) proveFork(f protocol.FeedID) {
 	n.later(0, func() { n.learn([][]byte{testStatements()[i].Raw()}) })
 }
 
-func (n *simNode) delay(last *time.Time) time.Duration {
-	at := n.w.now.Add(n.w.span(80 * time.Millisecond))
+// delay is how long the next message of a stream takes: none overtakes another.
+func (n *simNode) delay(last *time.Time, more time.Duration) time.Duration {
+	at := n.w.now.Add(n.w.span(80*time.Millisecond + more))
 	if at.Before(*last) {
 		at = *last
 	}
@@ -206,8 +210,8 @@ func (n *simNode) send(s *stream, msg Message) {
 		return
 	}
 	msg = n.wire(msg)
-	n.w.after(n.delay(&s.ask), func() {
-		if !s.open || !s.to.alive {
+	n.w.after(n.delay(&s.ask, s.to.wait), func() {
+		if s.stalled = s.stalled || n.w.deaf[[2]int{n.index, s.to.index}]; s.stalled || !s.open || !s.to.alive {
 			return
 		}
 		answer := s.to.serve(n, msg)
@@ -217,9 +221,9 @@ func (n *simNode) send(s *stream, msg Message) {
 		if s.to.lie == honest {
 			answer = s.to.wire(answer)
 		}
-		n.w.after(n.delay(&s.reply), func() {
-			if s.open && n.alive {
-				n.event(func(m *Machine) { m.Received(n.w.now, s.to.home.key, answer) })
+		n.w.after(n.delay(&s.reply, 0), func() {
+			if s.stalled = s.stalled || n.w.deaf[[2]int{s.to.index, n.index}]; !s.stalled && s.open && n.alive {
+				n.event(func(m *Machine) { m.Received(n.now(), s.to.home.key, answer) })
 			}
 		})
 	})
@@ -229,12 +233,12 @@ func (n *simNode) send(s *stream, msg Message) {
 func (n *simNode) serve(from *simNode, msg Message) Message {
 	switch msg := msg.(type) {
 	case *Hello:
-		n.event(func(m *Machine) { m.Greeted(n.w.now, from.home.key, msg) })
+		n.event(func(m *Machine) { m.Greeted(n.now(), from.home.key, msg) })
 	case *Have:
 		if n.w.mute {
 			return nil
 		}
-		n.event(func(m *Machine) { m.Told(n.w.now, from.home.key, msg) })
+		n.event(func(m *Machine) { m.Told(n.now(), from.home.key, msg) })
 		return nil
 	case *GetEpochs:
 		return &Epochs{}
@@ -259,21 +263,30 @@ func (n *simNode) write(f protocol.FeedID) {
 	}
 	w := n.w
 	e := n.home.write(f, w.rng.Uint64(), uint32([]int{0, 40, 64, 400}[w.rng.IntN(4)]))
-	n.event(func(m *Machine) { m.Changed(w.now, f) })
+	n.event(func(m *Machine) { m.Changed(n.now(), f) })
 	x := Entry{Header: e.header()}
 	if e.size <= 64 { // gossip carries no large ones
 		x.Payload = e.payload()
 	}
 	for _, other := range w.nodes {
-		if other == n || !w.linked(n, other) || w.rng.Float64() < w.loss {
+		if other == n || !w.linked(n, other) || w.deaf[[2]int{n.index, other.index}] || w.rng.Float64() < w.loss {
 			continue
 		}
-		other.later(w.span(150*time.Millisecond), func() {
-			if _, _, changed := other.home.store(Store{Feed: f, Entries: []Entry{x}}); changed {
-				other.event(func(m *Machine) { m.Changed(w.now, f) })
-			}
-		})
+		n.gossip(other, x, f)
+		if w.rng.Float64() < w.twice {
+			n.gossip(other, x, f)
+		}
 	}
+}
+
+// gossip brings an entry to another node after a while; entries overtake each
+// other.
+func (n *simNode) gossip(other *simNode, x Entry, f protocol.FeedID) {
+	other.later(n.w.span(150*time.Millisecond+other.wait), func() {
+		if _, _, changed := other.home.store(Store{Feed: f, Entries: []Entry{x}}); changed {
+			other.event(func(m *Machine) { m.Changed(other.now(), f) })
+		}
+	})
 }
 
 // fork puts a feed back by some entries and writes others, as a node does that
