@@ -107,6 +107,9 @@ func (n *Node) readArrivals(after uint64) (reading, error) {
 // objectsOf opens one entry and gives what the index keeps of it: nothing where
 // the content is of no use, which is counted. It fails where the store does.
 func (n *Node) objectsOf(a store.Arrival) ([]store.Object, error) {
+	if a.Place == (store.Place{}) {
+		return nil, nil // dropped since: it was of a void branch
+	}
 	feed, _ := n.store.Feed(a.Place.Feed)
 	author, ok := n.Roster().Author(feed.Node)
 	if !ok {
@@ -116,6 +119,9 @@ func (n *Node) objectsOf(a store.Arrival) ([]store.Object, error) {
 	bundle, opened := n.opened.take(a.Place)
 	if !opened {
 		e, err := n.store.Entry(a.Place)
+		if errors.Is(err, store.ErrNotFound) {
+			return nil, nil // dropped just now
+		}
 		if err != nil {
 			return nil, err
 		}

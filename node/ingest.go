@@ -16,7 +16,6 @@ import (
 
 // Limits of what others may make this node keep.
 const (
-	maxFeedsPerNode = 1024     // feeds of one writing node
 	maxParkedBytes  = 64 << 20 // entries of all feeds that wait for a gap to be filled,
 	maxParkedOfNode = 8 << 20  // and of one writing node's
 )
@@ -201,6 +200,9 @@ func (n *Node) extend(feed protocol.FeedID, list []incoming) (usable, diverged b
 		n.log.Error("store entries", "feed", feed.Short(), "err", err)
 		return false, diverged
 	}
+	if held.Head == 0 && head > 0 {
+		n.census.begun(c.Entries[0].Header.Node)
+	}
 	n.changed(feed)
 	return usable, diverged
 }
@@ -255,10 +257,14 @@ func (n *Node) objection(h *protocol.Header, head uint64) (reason string) {
 	if last, ended := r.Limit(h.Node, h.Feed); ended && h.Seq > last {
 		return ReasonNotAdmitted
 	}
-	if fork, forked := r.Fork(h.Node); forked && !fork.Resolved && h.Seq > head {
+	stands, named := survives(r, h)
+	if !stands {
+		return ReasonNotAdmitted
+	}
+	if fork, forked := r.Fork(h.Node); forked && !fork.Resolved && h.Seq > head && !named {
 		return ReasonHeld
 	}
-	if head == 0 && n.view.crowded(h.Node) {
+	if head == 0 && n.census.crowded(r, h.Node) {
 		return ReasonQuota
 	}
 	return ""
@@ -270,6 +276,9 @@ func (n *Node) objection(h *protocol.Header, head uint64) (reason string) {
 func (n *Node) mine(h *protocol.Header) bool {
 	if held, err := n.store.Header(store.Place{Feed: h.Feed, Seq: h.Seq}); err == nil && held.ID() == h.ID() {
 		return true
+	}
+	if stands, named := survives(n.Roster(), h); named || !stands {
+		return stands // the branch that a cut of this member's kept
 	}
 	first, err := n.halted.set(n.context(), n.store,
 		"an entry of this node's own came from outside: another copy of this home is in use, or this one was put back from an older copy")
@@ -283,16 +292,6 @@ func (n *Node) mine(h *protocol.Header) bool {
 	return true
 }
 
-func (n *Node) feedsOf(node protocol.Key) int {
-	count := 0
-	for _, f := range n.store.Feeds() {
-		if f.Node == node {
-			count++
-		}
-	}
-	return count
-}
-
 // fill handles an entry at a place that is held already: it proves a fork,
 // brings a payload that was missing, or says nothing new.
 func (n *Node) fill(c *store.Commit, in incoming) {
@@ -303,7 +302,10 @@ func (n *Node) fill(c *store.Commit, in incoming) {
 		return
 	}
 	if protocol.Contradict(held.Header, in.header) {
-		n.spawn(func() { n.reportFork(held.Header, in.header) })
+		n.spawn(func() {
+			n.reportFork(held.Header, in.header)
+			n.dropContradicted(held.Header, in.header)
+		})
 		return
 	}
 	if held.Payload != nil || in.payload == nil {

@@ -68,6 +68,7 @@ type Node struct {
 	book    *addressBook
 	links   *links
 	park    *park
+	census  *census
 	talk    talk
 	opened  *openedCache
 	pulse   *pulse
@@ -84,6 +85,8 @@ type Node struct {
 	writer sync.Mutex // one writer of this node's feeds at a time
 	card   sync.Mutex // one change of the member's card at a time
 	halted halt
+
+	branches branches
 
 	ctx  context.Context
 	stop context.CancelCauseFunc
@@ -103,7 +106,7 @@ func New(cfg Config) (*Node, error) {
 		cfg: cfg, mesh: cfg.Mesh, key: protocol.KeyOf(cfg.NodeKey), store: cfg.Store, transport: cfg.Transport,
 		log: cfg.Log, now: cfg.Now, ledger: newLedger(cfg.Mesh), refused: newCounters(), pulse: newPulse(),
 		opened: newOpenedCache(), events: make(chan func(*replica.Machine, time.Time), eventQueue),
-		gossip: make(chan incoming, gossipQueue), park: newPark(), started: cfg.Now(),
+		gossip: make(chan incoming, gossipQueue), park: newPark(), census: newCensus(cfg.Store), started: cfg.Now(),
 	}
 	n.view = &view{n: n}
 	n.links = &links{n: n, byNode: map[protocol.Key]*link{}, last: map[protocol.Key]*link{}}
@@ -158,6 +161,7 @@ func (n *Node) Run(ctx context.Context, started func()) error {
 	n.spawn(n.seekEpochs)
 	n.spawn(n.book.keep(n.ctx, n.now))
 	n.spawn(n.lookForOwn)
+	n.spawn(n.dropVoided) // the node may have stopped half way
 	n.tickets.reopen()
 	if started != nil {
 		started()

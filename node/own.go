@@ -7,7 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/tipmesh/tipmesh/protocol"
 	"github.com/tipmesh/tipmesh/protocol/replica"
 	"github.com/tipmesh/tipmesh/store"
 )
@@ -105,44 +104,4 @@ func (n *Node) begun(ctx context.Context) error {
 		return nil
 	}
 	return n.until(ctx, n.own.Load)
-}
-
-// voidFrom gives where the branch of a feed begins that this node holds and a
-// cut voids, by naming another entry as the last. Only what comes before counts.
-// A branch of a fork that has not been fetched as far as the cut is taken for
-// void until it has. Fetching the branch that survives is left for later.
-func (n *Node) voidFrom(node protocol.Key, feed protocol.FeedID) (from uint64, void bool) {
-	r := n.Roster()
-	seq, entry, named := r.Survivor(node, feed)
-	held, ok := n.store.Feed(feed)
-	if !named || !ok {
-		return 0, false
-	}
-	short := held.Head < seq
-	if !short {
-		if h, err := n.store.Header(store.Place{Feed: feed, Seq: seq}); err == nil && h.ID() == entry {
-			return 0, false
-		}
-	}
-	for _, k := range r.Forks(node) {
-		if k.Feed != feed || k.Seq > min(seq, held.Head) {
-			continue
-		}
-		// The proof may be of a place after that where the branches parted.
-		if a, b, err := k.Proof.Headers(); err == nil && a.Prev == b.Prev {
-			return k.Seq, true
-		}
-		return 1, true // where they parted is not known: all of it is left out
-	}
-	return 1, !short
-}
-
-// voided lists the feeds of which this node holds a branch that does not count.
-func (n *Node) voided() (out []store.Feed) {
-	for _, f := range n.store.Feeds() {
-		if _, void := n.voidFrom(f.Node, f.ID); void {
-			out = append(out, f)
-		}
-	}
-	return out
 }

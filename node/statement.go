@@ -141,6 +141,7 @@ func (n *Node) rosterChanged(before *trust.Roster) {
 	n.allowRoster()
 	n.book.look()
 	after := n.Roster()
+	n.spawn(n.dropVoided)
 	n.spawn(func() {
 		n.post(func(m *replica.Machine, now time.Time) {
 			if before.Digest() != after.Digest() {

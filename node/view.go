@@ -18,7 +18,6 @@ type view struct {
 	mu     sync.Mutex
 	vector protocol.Hash                // digest of all states; zero where it must be computed
 	shut   map[protocol.FeedID]shutFeed // feeds refused though nothing of them is held
-	crowd  map[protocol.Key]bool        // nodes of which as many feeds are held as may be: none ever goes
 }
 
 // shutFeed is whose a refused feed is, and whether it is one too many of that
@@ -39,19 +38,6 @@ func (v *view) refuse(h *protocol.Header, over bool) {
 	if len(v.shut) < protocol.MaxFeedsHeld {
 		v.shut[h.Feed] = shutFeed{h.Node, over}
 	}
-}
-
-// crowded reports whether a node may begin no more feeds.
-func (v *view) crowded(node protocol.Key) bool {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if !v.crowd[node] && v.n.feedsOf(node) >= maxFeedsPerNode {
-		if v.crowd == nil {
-			v.crowd = map[protocol.Key]bool{}
-		}
-		v.crowd[node] = true
-	}
-	return v.crowd[node]
 }
 
 func (v *view) refused(feed protocol.FeedID) (shutFeed, bool) {
@@ -171,7 +157,8 @@ func (v *view) Wanted(feed protocol.FeedID) uint64 {
 	if last, ended := r.Limit(f.Node, feed); ended {
 		wanted = last
 	}
-	if fork, forked := r.Fork(f.Node); forked && !fork.Resolved {
+	_, _, named := r.Survivor(f.Node, feed)
+	if fork, forked := r.Fork(f.Node); forked && !fork.Resolved && !named {
 		wanted = min(wanted, f.Head)
 	}
 	return wanted
