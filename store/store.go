@@ -9,6 +9,7 @@ package store
 import (
 	"context"
 	"errors"
+	"io"
 
 	"github.com/tipmesh/tipmesh/protocol"
 )
@@ -75,6 +76,13 @@ type Arrival struct {
 type Room interface {
 	// Full reports that commits with entries fail with ErrDiskFull now.
 	Full() bool
+}
+
+// Copier is a store that can be copied while it is in use.
+type Copier interface {
+	// Copy writes the entries, statements, arrivals and settings as they are at
+	// one moment, in a form of the store's own.
+	Copy(ctx context.Context, w io.Writer) error
 }
 
 // Entries is the truth. All methods are safe for concurrent use.
