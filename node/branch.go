@@ -153,7 +153,7 @@ func (n *Node) dropBranch(feed protocol.FeedID, decide func() (from uint64, drop
 	n.refused.add(ReasonNotAdmitted, int(f.Head-from+1))
 	n.park.drop(feed, math.MaxUint64)
 	n.opened.forget(feed, from)
-	n.view.uncrowd()
+	n.census.recount(n.store)
 	// Whoever holds the other branch may be shunned for what did not fit this one.
 	n.post(func(m *replica.Machine, now time.Time) { m.Forgive(now) })
 	n.changed(feed)
@@ -162,13 +162,6 @@ func (n *Node) dropBranch(feed protocol.FeedID, decide func() (from uint64, drop
 func (n *Node) hasSetting(name string) bool {
 	_, err := n.store.Setting(name)
 	return err == nil
-}
-
-// uncrowd has it counted again how many feeds of each node are held.
-func (v *view) uncrowd() {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	clear(v.crowd)
 }
 
 // forget lets entries of a feed from one on wait no longer.
