@@ -91,6 +91,8 @@ type AudienceState struct {
 	Terms    Hash       `cbor:"12,keyasint,omitzero"`
 	Ended    bool       `cbor:"13,keyasint,omitempty"`
 	Left     []Leaver   `cbor:"14,keyasint,omitempty"` // everybody who ever left, ascending; one taken in again is not among them
+	Seen     []Hash     `cbor:"15,keyasint,omitempty"` // rival states that the signer knew and set aside, ascending
+	Time     int64      `cbor:"16,keyasint,omitempty"` // milliseconds since 1970
 
 	id  Hash
 	raw []byte
@@ -139,6 +141,7 @@ func ParseAudienceState(raw []byte) (*AudienceState, error) {
 		line("name", a.Name, 0, MaxName), ascending("members", a.Members, 0, MaxReaders),
 		between("deputies", uint64(len(a.Deputies)), 0, MaxDeputies),
 		ascendingBy("leavers", a.Left, 0, MaxLeavers, func(x, y Leaver) int { return x.Member.Compare(y.Member) }),
+		ascending("states seen", a.Seen, 0, MaxSeen),
 	)
 	for _, l := range a.Left {
 		err = firstError(err, cuts(l.Cuts))

@@ -33,6 +33,7 @@ const (
 	MaxLine           = 256  // changes of governors in a ticket
 	MaxParts          = 256  // parts of a letter
 	MaxLeavers        = 1024 // members that left an audience
+	MaxSeen           = 64   // rival states named by an audience state
 	MaxErased         = 1024 // runs of entries named by an erasure
 	MaxAddresses      = 16   // addresses in a ticket
 )

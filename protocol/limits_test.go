@@ -251,6 +251,12 @@ func TestEpochAndAudienceLimits(t *testing.T) {
 			_, err := a.Sign(keyNamed("alpha node"))
 			return err
 		}},
+		"states seen": {MaxSeen, func(n int) error {
+			a := sampleAudience()
+			a.Seen = run[hashKind](n)
+			_, err := a.Sign(keyNamed("alpha node"))
+			return err
+		}},
 		"parts of a letter": {MaxParts, func(n int) error {
 			parts := make([]any, n)
 			for i := range parts {

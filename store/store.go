@@ -170,6 +170,8 @@ type Summary struct {
 	Partial    bool   `cbor:"11,keyasint,omitempty"` // the pattern asks for more than this value
 	Share      string `cbor:"12,keyasint,omitempty"` // the share it came in
 	Received   int64  `cbor:"13,keyasint,omitempty"`
+	// Audience is the group it was shared with; zero where that is everyone.
+	Audience protocol.AudienceID `cbor:"14,keyasint,omitzero"`
 }
 
 // IndexBatch is the index of a run of arrivals: everything after the index's

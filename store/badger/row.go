@@ -17,6 +17,7 @@ const (
 	rowRevoked = 1 << iota
 	rowPartial
 	rowTyped // the type stands apart since it is not the start of the ID
+	rowGroup // the audience is not everyone and stands at the end
 )
 
 // appendRow encodes an object without its values. It is hand-made since the
@@ -33,6 +34,9 @@ func appendRow(b []byte, o *store.Object) []byte {
 	if typed {
 		flags |= rowTyped
 	}
+	if !o.Summary.Audience.IsZero() {
+		flags |= rowGroup
+	}
 	b = append(b, flags)
 	b = append(b, o.Member[:]...)
 	b = append(b, o.Content[:]...)
@@ -48,6 +52,9 @@ func appendRow(b []byte, o *store.Object) []byte {
 	b = binary.AppendUvarint(b, uint64(o.Ordinal))
 	for _, text := range [...]string{s.Says, s.Action, s.TLP, s.PAP, s.CreatedBy, s.Share} {
 		b = appendString(b, text)
+	}
+	if flags&rowGroup != 0 {
+		b = append(b, s.Audience[:]...)
 	}
 	return b
 }
@@ -131,6 +138,9 @@ func parseRow(b []byte) (store.Object, error) {
 	o.Arrival, o.Ordinal = r.uvarint(), uint32(r.uvarint())
 	s.Says, s.Action, s.TLP, s.PAP = r.text(), r.text(), r.text(), r.text()
 	s.CreatedBy, s.Share = r.text(), r.text()
+	if flags[0]&rowGroup != 0 {
+		copy(s.Audience[:], r.take(32))
+	}
 	if r.err != nil {
 		return o, fmt.Errorf("read index: %w", r.err)
 	}

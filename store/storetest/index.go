@@ -216,7 +216,7 @@ func testIndexRow(t *testing.T, f Factory) {
 	o := store.Object{
 		Member: Member("a"), ID: "x--y", Type: "malware", Modified: 1 << 50, Revoked: true, Arrival: 1 << 40, Ordinal: 1 << 31,
 		Content: [8]byte{1, 2, 3}, Created: -7,
-		Summary: store.Summary{
+		Summary: store.Summary{Audience: protocol.AudienceID{9},
 			Says: "it says", Action: "block", TLP: "amber", PAP: "green", Confidence: 85, ValidFrom: 1, ValidUntil: -2,
 			FirstSeen: 3, LastSeen: 4, CreatedBy: "identity--1", Partial: true, Share: "abc", Received: 5,
 		},
