@@ -217,7 +217,7 @@ func (n *Node) neighbours() []protocol.Key {
 	ring = protocol.Sorted(ring)
 	self, in := slices.BinarySearchFunc(ring, n.key, func(a, b protocol.Key) int { return a.Compare(b) })
 	if !in {
-		return nil
+		return n.doors(ring)
 	}
 	if len(ring) <= allLinks+1 {
 		return slices.Delete(ring, self, self+1)

@@ -161,6 +161,7 @@ func (n *Node) Run(ctx context.Context, started func()) error {
 	n.spawn(n.seekEpochs)
 	n.spawn(n.book.keep(n.ctx, n.now))
 	n.spawn(n.lookForOwn)
+	n.spawn(n.finishRestore)
 	n.spawn(n.dropVoided) // the node may have stopped half way
 	n.tickets.reopen()
 	if started != nil {

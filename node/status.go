@@ -138,6 +138,9 @@ func (n *Node) judge(s *Status) {
 	if n.full() {
 		alert(Broken, "disk full: nothing is shared or fetched until there is room on the disk of this home")
 	}
+	if a := n.restoredAlert(); a != "" {
+		alert(Look, a)
+	}
 	for _, a := range n.Roster().Alarms {
 		// A proposal that nobody can sign changes nothing, and anyone may make one.
 		if a.Kind != trust.AlarmStuck {

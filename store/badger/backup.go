@@ -181,9 +181,9 @@ func CheckCopy(r io.Reader) (records uint64, err error) {
 }
 
 // Restore makes a store from a copy, in a folder that holds none, with arrival
-// numbers as they were but another incarnation. keep, if not nil, says which
-// settings are taken over. What is left after an error is not to be used.
-func Restore(cfg Config, r io.Reader, keep func(setting string) bool) (err error) {
+// numbers as they were but another incarnation. What is left after an error is not
+// to be used.
+func Restore(cfg Config, r io.Reader) (err error) {
 	dir := filepath.Join(cfg.Dir, "entries")
 	if len(cfg.Key) != 32 {
 		return fmt.Errorf("restore store: key of %d bytes, want 32", len(cfg.Key))
@@ -199,11 +199,8 @@ func Restore(cfg Config, r io.Reader, keep func(setting string) bool) (err error
 	defer t.discard()
 	if err = s.loadMeta(true); err == nil {
 		err = readCopy(r, func(key, value []byte) error {
-			switch {
-			case key[0] == keyMeta:
+			if key[0] == keyMeta {
 				return fmt.Errorf("%w: it brings an incarnation", ErrCopy)
-			case key[0] == keySetting && keep != nil && !keep(string(key[1:])):
-				return nil
 			}
 			return t.add(unit{{key, value}})
 		})

@@ -34,10 +34,10 @@ func dump(t *testing.T, s *Store) map[string]string {
 	return all
 }
 
-func restored(t *testing.T, r io.Reader, keep func(string) bool) *Store {
+func restored(t *testing.T, r io.Reader) *Store {
 	t.Helper()
 	cfg := Config{Dir: filepath.Join(t.TempDir(), "restored"), Key: bytes.Repeat([]byte{9}, 32), small: true}
-	if err := Restore(cfg, r, keep); err != nil {
+	if err := Restore(cfg, r); err != nil {
 		t.Fatal(err)
 	}
 	s, err := Open(cfg)
@@ -77,7 +77,7 @@ func TestCopyIsOfOneMoment(t *testing.T) {
 		if i%5 == 0 {
 			y = storetest.Header(y)
 		}
-		c := &store.Commit{Entries: []store.Entry{x, y}, Settings: map[string][]byte{"n": fmt.Append(nil, i), "own/sealed": {1}}}
+		c := &store.Commit{Entries: []store.Entry{x, y}, Settings: map[string][]byte{"n": fmt.Append(nil, i)}}
 		c.Readable = []store.Place{{Feed: x.Header.Feed, Seq: x.Header.Seq}}
 		storetest.Commit(t, s, c)
 	}
@@ -94,7 +94,7 @@ func TestCopyIsOfOneMoment(t *testing.T) {
 	if n, err := CheckCopy(bytes.NewReader(out.Bytes())); err != nil || n != uint64(len(want)) {
 		t.Errorf("%d records, %v; want %d", n, err, len(want))
 	}
-	got := restored(t, bytes.NewReader(out.Bytes()), nil)
+	got := restored(t, bytes.NewReader(out.Bytes()))
 	if all := dump(t, got); len(all) != len(want) {
 		t.Errorf("%d records came back, want %d", len(all), len(want))
 	} else {
@@ -106,10 +106,6 @@ func TestCopyIsOfOneMoment(t *testing.T) {
 	}
 	if f, _ := got.Feed(a.Feed()); f.Head != 40 || got.LastArrival() != 40 || got.Incarnation() == s.Incarnation() {
 		t.Errorf("head %d, arrivals %d, the incarnation is the same: %v", f.Head, got.LastArrival(), got.Incarnation() == s.Incarnation())
-	}
-	without := restored(t, bytes.NewReader(out.Bytes()), func(name string) bool { return name != "own/sealed" })
-	if _, err := without.Setting("own/sealed"); !errors.Is(err, store.ErrNotFound) {
-		t.Errorf("a setting that is not kept: %v", err)
 	}
 }
 
@@ -135,7 +131,7 @@ func TestDamagedCopyIsRefused(t *testing.T) {
 		}
 	}
 	cfg := Config{Dir: h.dir, Key: testKey, small: true}
-	if err := Restore(cfg, bytes.NewReader(whole), nil); err == nil {
+	if err := Restore(cfg, bytes.NewReader(whole)); err == nil {
 		t.Error("restored over a store")
 	}
 }
