@@ -153,7 +153,9 @@ func (n *Node) dropBranch(feed protocol.FeedID, decide func() (from uint64, drop
 	n.refused.add(ReasonNotAdmitted, int(f.Head-from+1))
 	n.park.drop(feed, math.MaxUint64)
 	n.opened.forget(feed, from)
-	n.census.recount(n.store)
+	if from == 1 && f.Node != n.key {
+		n.census.end(f.Node)
+	}
 	// Whoever holds the other branch may be shunned for what did not fit this one.
 	n.post(func(m *replica.Machine, now time.Time) { m.Forgive(now) })
 	n.changed(feed)

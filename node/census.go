@@ -14,8 +14,8 @@ const (
 	maxFeedsPerMember = 8 * maxFeedsPerNode // and of all the nodes a member ever had
 )
 
-// census counts the feeds held of each writing node, so that who begins feeds
-// without end does not have them all counted each time.
+// census counts the feeds of each writing node that are held or being begun, so
+// that who begins feeds without end does not have them all counted each time.
 type census struct {
 	mu     sync.Mutex
 	feeds  map[protocol.Key]int
@@ -24,27 +24,31 @@ type census struct {
 }
 
 func newCensus(s store.Entries) *census {
-	c := &census{}
-	c.recount(s)
+	c := &census{feeds: map[protocol.Key]int{}}
+	for _, f := range s.Feeds() {
+		c.feeds[f.Node]++
+	}
 	return c
 }
 
-// recount begins anew: feeds may have gone.
-func (c *census) recount(s store.Entries) {
-	feeds := map[protocol.Key]int{}
-	for _, f := range s.Feeds() {
-		feeds[f.Node]++
-	}
+// begin counts a feed before its first entry is stored, for feeds are begun
+// beside each other; false where the node may begin no more.
+func (c *census) begin(r *trust.Roster, node protocol.Key) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.feeds, c.full = feeds, nil
+	if c.isFull(r, node) {
+		return false
+	}
+	c.feeds[node]++
+	c.full = nil
+	return true
 }
 
-// begun counts a feed that is held from now on.
-func (c *census) begun(node protocol.Key) {
+// end uncounts a feed that was not stored after all, or is dropped.
+func (c *census) end(node protocol.Key) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.feeds[node]++
+	c.feeds[node]--
 	c.full = nil
 }
 
@@ -52,6 +56,10 @@ func (c *census) begun(node protocol.Key) {
 func (c *census) crowded(r *trust.Roster, node protocol.Key) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	return c.isFull(r, node)
+}
+
+func (c *census) isFull(r *trust.Roster, node protocol.Key) bool {
 	if c.roster != r || c.full == nil {
 		c.full, c.roster = map[protocol.Key]bool{}, r
 	}
