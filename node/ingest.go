@@ -81,6 +81,18 @@ func (p *park) count(in incoming, sign int) {
 	}
 }
 
+// gap gives the place before the first parked entry past a head; 0: none is.
+func (p *park) gap(feed protocol.FeedID, head uint64) (last uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for seq := range p.feeds[feed] {
+		if seq > head+1 && (last == 0 || seq-1 < last) {
+			last = seq - 1
+		}
+	}
+	return last
+}
+
 // take removes and gives the parked entry at seq.
 func (p *park) take(feed protocol.FeedID, seq uint64) (incoming, bool) {
 	p.mu.Lock()
@@ -196,12 +208,19 @@ func (n *Node) extend(feed protocol.FeedID, list []incoming) (usable, diverged b
 	if len(c.Entries) == 0 {
 		return usable, diverged
 	}
-	if err := n.commitEntries(c); err != nil {
-		n.log.Error("store entries", "feed", feed.Short(), "err", err)
+	first := c.Entries[0].Header
+	begins := held.Head == 0 && first.Node != n.key
+	if begins && !n.census.begin(n.Roster(), first.Node) {
+		n.refused.add(ReasonQuota, 1)
+		n.view.refuse(first, true)
 		return false, diverged
 	}
-	if held.Head == 0 && head > 0 {
-		n.census.begun(c.Entries[0].Header.Node)
+	if err := n.commitEntries(c); err != nil {
+		if begins {
+			n.census.end(first.Node)
+		}
+		n.log.Error("store entries", "feed", feed.Short(), "err", err)
+		return false, diverged
 	}
 	n.changed(feed)
 	return usable, diverged

@@ -187,6 +187,8 @@ func (v *view) Entries(feed protocol.FeedID, from uint64, budget int) (out []rep
 	return out
 }
 
+func (v *view) Gap(feed protocol.FeedID, head uint64) uint64 { return v.n.park.gap(feed, head) }
+
 func (v *view) Payload(feed protocol.FeedID, seq uint64) []byte {
 	if state, ok := v.State(feed); !ok || !state.Holds(seq) {
 		return nil

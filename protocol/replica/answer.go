@@ -34,6 +34,9 @@ type View interface {
 	Unlinked() []protocol.Key
 	// AddressesOf gives what is known of where the nodes can be reached.
 	AddressesOf(nodes []protocol.Key) []NodeAddresses
+	// Gap is the last entry past a head that must be asked for before what is at
+	// hand already can be stored; 0 where nothing is at hand.
+	Gap(feed protocol.FeedID, head uint64) uint64
 	// Payload gives one payload, or nil where it is not held.
 	Payload(feed protocol.FeedID, seq uint64) []byte
 }
@@ -48,10 +51,13 @@ func Answer(v View, request Message) Message {
 	case *GetStatements:
 		return answerStatements(v, m)
 	case *GetVector:
-		feeds, more := v.States(m.After, MaxFeeds)
-		return &Vector{Feeds: feeds, More: more}
+		return answerVector(v, m)
 	case *GetEntries:
-		return &Entries{Feed: m.Feed, From: m.From, Entries: v.Entries(m.Feed, m.From, int(m.Budget))}
+		list := v.Entries(m.Feed, m.From, int(m.Budget))
+		if m.To != 0 && uint64(len(list)) > m.To-m.From+1 {
+			list = list[:m.To-m.From+1]
+		}
+		return &Entries{Feed: m.Feed, From: m.From, Entries: list}
 	case *GetPayloads:
 		return answerPayloads(v, m)
 	case *GetAddresses:
@@ -83,6 +89,61 @@ func answerStatements(v View, m *GetStatements) *Statements {
 	}
 	out.Next = protocol.StatementID{}
 	return out
+}
+
+func answerVector(v View, m *GetVector) *Vector {
+	out := &Vector{}
+	if len(m.Digests) == 0 {
+		out.Feeds, out.More = v.States(m.After, MaxFeeds)
+		return out
+	}
+	out.Differ = make([]byte, Buckets/8)
+	for b := int(m.After[0]); b < Buckets; b++ {
+		var digest [BucketDigest]byte
+		list := bucketOf(v, byte(b))
+		if len(list) > 0 {
+			digest = digestBucket(list)
+		}
+		if at := b * BucketDigest; string(digest[:]) == string(m.Digests[at:at+BucketDigest]) {
+			continue
+		}
+		out.Differ[b/8] |= 0x80 >> (b % 8)
+		for _, f := range list {
+			if f.Feed.Compare(m.After) <= 0 {
+				continue
+			}
+			if len(out.Feeds) == MaxFeeds {
+				out.More = true
+				return out
+			}
+			out.Feeds = append(out.Feeds, f)
+		}
+	}
+	return out
+}
+
+// bucketOf gives the states of the feeds whose ID begins with the byte.
+func bucketOf(v View, b byte) (list []FeedState) {
+	var after protocol.FeedID
+	if b > 0 {
+		after[0] = b - 1
+		for i := range after[1:] {
+			after[1+i] = 0xff
+		}
+	}
+	for {
+		part, more := v.States(after, 16)
+		for i := range part {
+			if part[i].Feed[0] != b {
+				return list
+			}
+			list = append(list, part[i])
+		}
+		if !more || len(part) == 0 {
+			return list
+		}
+		after = part[len(part)-1].Feed
+	}
 }
 
 func answerPayloads(v View, m *GetPayloads) *Payloads {
@@ -128,6 +189,34 @@ func DigestStates(each func(yield func(*FeedState) bool)) protocol.Hash {
 		return true
 	})
 	return protocol.Hash(h.Sum(nil))
+}
+
+// DigestBuckets digests a vector's buckets, one after the other: of each the first
+// BucketDigest bytes of what DigestStates gives for its states, zeros where it is
+// empty. The states are ascending by feed.
+func DigestBuckets(states []FeedState) []byte {
+	out := make([]byte, Buckets*BucketDigest)
+	for len(states) > 0 {
+		b, n := states[0].Feed[0], 1
+		for n < len(states) && states[n].Feed[0] == b {
+			n++
+		}
+		sum := digestBucket(states[:n])
+		copy(out[int(b)*BucketDigest:], sum[:])
+		states = states[n:]
+	}
+	return out
+}
+
+func digestBucket(states []FeedState) [BucketDigest]byte {
+	sum := DigestStates(func(yield func(*FeedState) bool) {
+		for i := range states {
+			if !yield(&states[i]) {
+				return
+			}
+		}
+	})
+	return [BucketDigest]byte(sum[:BucketDigest])
 }
 
 // appendState appends the canonical bytes of a state, as protocol.Marshal gives

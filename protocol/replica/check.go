@@ -26,7 +26,14 @@ func check(m Message) error {
 		}
 	case *Statements:
 		return checkStatements(m)
+	case *GetVector:
+		if len(m.Digests) != 0 && len(m.Digests) != Buckets*BucketDigest {
+			return malformed("wrong buckets")
+		}
 	case *Vector:
+		if len(m.Differ) != 0 && len(m.Differ) != Buckets/8 {
+			return malformed("wrong buckets")
+		}
 		if m.More && len(m.Feeds) == 0 {
 			return malformed("nothing and more to come")
 		}
@@ -34,7 +41,7 @@ func check(m Message) error {
 	case *Have:
 		return checkFeeds(m.Feeds, 0)
 	case *GetEntries:
-		if m.From == 0 || m.From > maxHead || m.Budget > MaxBudget {
+		if m.From == 0 || m.From > maxHead || m.Budget > MaxBudget || m.To != 0 && (m.To < m.From || m.To > maxHead) {
 			return malformed("a wrong range")
 		}
 	case *Entries:

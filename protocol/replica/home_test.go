@@ -248,6 +248,15 @@ func (h *home) Entries(id protocol.FeedID, from uint64, budget int) (out []Entry
 	return out
 }
 
+func (h *home) Gap(id protocol.FeedID, head uint64) (gap uint64) {
+	for seq := range h.parked[id] {
+		if seq > head+1 && (gap == 0 || seq-1 < gap) {
+			gap = seq - 1
+		}
+	}
+	return gap
+}
+
 func (h *home) Payload(id protocol.FeedID, seq uint64) []byte {
 	if s, ok := h.State(id); !ok || !s.Holds(seq) {
 		return nil

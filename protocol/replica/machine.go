@@ -20,6 +20,7 @@ type Machine struct {
 	timers timers                    // those to look at later
 	count  uint64                    // of feeds noted so far
 	busy   int                       // feeds being asked for or stored
+	few    int                       // feeds up to which a vector is fetched whole
 	looked int                       // how often a feed was looked at: what many feeds cost
 	out    []Effect
 }
@@ -28,7 +29,7 @@ type Machine struct {
 func New(cfg Config, view View) *Machine {
 	cfg = cfg.withDefaults()
 	return &Machine{
-		cfg: cfg, view: view, rng: rand.New(rand.NewPCG(cfg.Seed, 0x7469706d657368)),
+		cfg: cfg, view: view, few: fewFeeds, rng: rand.New(rand.NewPCG(cfg.Seed, 0x7469706d657368)),
 		peers: map[protocol.Key]*peer{}, memory: map[protocol.Key]*memory{}, feeds: map[protocol.FeedID]*feed{},
 	}
 }

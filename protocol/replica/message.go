@@ -43,7 +43,7 @@ const (
 	MaxEntries    = 1024    // entries in one reply
 	MaxStatements = 1024    // statements in one reply
 	MaxEpochs     = 1024    // epochs named in one request
-	Buckets       = 256     // statements are compared by the first byte of their ID
+	Buckets       = 256     // statements and feeds are compared by the first byte of their ID
 	BucketDigest  = 8       // bytes of one bucket's digest
 )
 
@@ -79,15 +79,20 @@ type Statements struct {
 	Next protocol.StatementID `cbor:"2,keyasint,omitzero"`
 }
 
-// GetVector asks for the state of the feeds after one, in ascending order.
+// GetVector asks for the state of the feeds after one, in ascending order. With
+// Digests, of what the asker was told before, it asks only for the buckets that
+// differ.
 type GetVector struct {
-	After protocol.FeedID `cbor:"1,keyasint,omitzero"`
+	After   protocol.FeedID `cbor:"1,keyasint,omitzero"`
+	Digests []byte          `cbor:"2,keyasint,omitempty"` // Buckets times BucketDigest bytes: see DigestBuckets
 }
 
-// Vector answers GetVector.
+// Vector answers GetVector. Of the buckets that Differ it gives every feed; it
+// names none where the question had no digests.
 type Vector struct {
-	Feeds []FeedState `cbor:"1,keyasint"`
-	More  bool        `cbor:"2,keyasint,omitempty"`
+	Feeds  []FeedState `cbor:"1,keyasint"`
+	More   bool        `cbor:"2,keyasint,omitempty"`
+	Differ []byte      `cbor:"3,keyasint,omitempty"` // a bit for each bucket, the first the highest of its byte
 }
 
 // FeedState is what a node holds of a feed: all headers to Head and all
@@ -120,6 +125,7 @@ type GetEntries struct {
 	Feed   protocol.FeedID `cbor:"1,keyasint"`
 	From   uint64          `cbor:"2,keyasint"`
 	Budget uint64          `cbor:"3,keyasint"`
+	To     uint64          `cbor:"4,keyasint,omitempty"` // the last one wanted; 0: as many as fit
 }
 
 // Entries answers GetEntries. An entry without payload is one whose payload the

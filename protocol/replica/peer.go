@@ -23,18 +23,19 @@ type peer struct {
 	again    bool          // say hello once more when the present one is answered
 	tell     map[protocol.FeedID]struct{}
 	lastTell time.Time
-	tellAt   time.Time                  // when to tell next
-	partial  map[protocol.FeedID]*claim // the vector, while it is being fetched
-	recheck  bool                       // a hello came meanwhile
-	fetched  time.Time                  // when the last fetch began
-	compared time.Time                  // when its digest was last compared
-	settled  bool                       // feeds are all it held at its last hello
-	claimed  protocol.Hash              // digest of its feeds at its last hello
-	stated   protocol.Hash              // and of its statements
-	greeted  time.Time                  // when the last hello it answered was said
-	unread   bool                       // ask for epochs at the next hello
-	quiet    int                        // how many hellos to pass over after an empty answer
-	skip     int                        // how many of those are left
+	tellAt   time.Time                      // when to tell next
+	partial  map[protocol.FeedID]*FeedState // what is fetched of the vector, while it is
+	differ   []byte                         // the buckets it is fetched of; empty: all
+	recheck  bool                           // a hello came meanwhile
+	fetched  time.Time                      // when the last fetch began
+	compared time.Time                      // when its digest was last compared
+	settled  bool                           // feeds are all it held at its last hello
+	claimed  protocol.Hash                  // digest of its feeds at its last hello
+	stated   protocol.Hash                  // and of its statements
+	greeted  time.Time                      // when the last hello it answered was said
+	unread   bool                           // ask for epochs at the next hello
+	quiet    int                            // how many hellos to pass over after an empty answer
+	skip     int                            // how many of those are left
 }
 
 // pending is a request under way.
@@ -122,7 +123,8 @@ func (p *peer) told(f *FeedState) {
 		p.feeds[f.Feed] = &claim{FeedState: *f}
 	}
 	if p.partial != nil && len(p.partial) < protocol.MaxFeedsHeld {
-		p.partial[f.Feed] = &claim{FeedState: *f}
+		s := *f
+		p.partial[f.Feed] = &s
 	}
 }
 
@@ -176,6 +178,7 @@ func (m *Machine) greet(now time.Time, p *peer) {
 		return
 	}
 	p.memory.prune(now, m.cfg.Backoff)
+	m.tellNow(now, p) // so that the digest fits what has been told
 	h := m.view.Greeting()
 	m.ask(now, p, &h, protocol.FeedID{})
 	if (p.unread || h.Unread) && !p.waitsFor(TypeGetEpochs) {
@@ -200,23 +203,29 @@ func latest(a, b time.Time) time.Time {
 // tell sends what changed to the neighbours that have not been told lately.
 func (m *Machine) tell(now time.Time) {
 	for _, p := range m.order {
-		if len(p.tell) == 0 || p.broken || now.Before(p.tellAt) {
-			continue
+		if !now.Before(p.tellAt) {
+			m.tellNow(now, p)
 		}
-		ids := make([]protocol.FeedID, 0, len(p.tell))
-		for id := range p.tell {
-			ids = append(ids, id)
-		}
-		protocol.Sorted(ids)
-		have := &Have{}
-		for _, id := range ids[:min(len(ids), MaxFeeds)] {
-			delete(p.tell, id)
-			have.Feeds = append(have.Feeds, m.held(id))
-		}
-		p.lastTell = now
-		p.tellAt = now.Add(m.cfg.Tell) // for what there was no room for
-		m.out = append(m.out, Send{To: p.key, Msg: have})
 	}
+}
+
+func (m *Machine) tellNow(now time.Time, p *peer) {
+	if len(p.tell) == 0 || p.broken {
+		return
+	}
+	ids := make([]protocol.FeedID, 0, len(p.tell))
+	for id := range p.tell {
+		ids = append(ids, id)
+	}
+	protocol.Sorted(ids)
+	have := &Have{}
+	for _, id := range ids[:min(len(ids), MaxFeeds)] {
+		delete(p.tell, id)
+		have.Feeds = append(have.Feeds, m.held(id))
+	}
+	p.lastTell = now
+	p.tellAt = now.Add(m.cfg.Tell) // for what there was no room for
+	m.out = append(m.out, Send{To: p.key, Msg: have})
 }
 
 // held is what this node holds of a feed, as told to others; Head is 0 where
@@ -256,15 +265,49 @@ func (m *Machine) compare(now time.Time, p *peer, h *Hello) {
 		p.helloBy(at)
 		return
 	}
-	p.partial, p.fetched, p.recheck = map[protocol.FeedID]*claim{}, now, false
-	m.ask(now, p, &GetVector{}, protocol.FeedID{})
+	p.partial, p.differ, p.fetched, p.recheck = map[protocol.FeedID]*FeedState{}, nil, now, false
+	m.ask(now, p, &GetVector{Digests: p.buckets(m.few)}, protocol.FeedID{})
+}
+
+// fewFeeds is up to how many a vector is fetched whole: the digests of its buckets
+// take about as much.
+const fewFeeds = 32
+
+// buckets are the digests of what the neighbour told so far; none where it told of
+// few feeds.
+func (p *peer) buckets(few int) []byte {
+	if len(p.feeds) <= few {
+		return nil
+	}
+	states := make([]FeedState, 0, len(p.feeds))
+	for _, id := range p.ids() {
+		states = append(states, p.feeds[id].FeedState)
+	}
+	return DigestBuckets(states)
+}
+
+// fetches reports whether the vector that is being fetched tells of a feed, if it
+// is held at all.
+func (p *peer) fetches(id protocol.FeedID) bool {
+	return len(p.differ) == 0 || p.differ[id[0]/8]&(0x80>>(id[0]%8)) != 0
 }
 
 func (m *Machine) vector(now time.Time, p *peer, request pending, msg *Vector) {
-	last := request.msg.(*GetVector).After
+	get := request.msg.(*GetVector)
+	if len(msg.Differ)*8*BucketDigest != len(get.Digests) {
+		m.reset(now, p, "a vector of other buckets")
+		return
+	}
+	if p.differ == nil {
+		p.differ = make([]byte, len(msg.Differ))
+	}
+	for i := range msg.Differ {
+		p.differ[i] |= msg.Differ[i]
+	}
+	last := get.After
 	for i := range msg.Feeds {
 		f := &msg.Feeds[i]
-		if f.Feed.Compare(last) <= 0 || f.Head == 0 {
+		if f.Feed.Compare(last) <= 0 || f.Head == 0 || !p.fetches(f.Feed) {
 			m.reset(now, p, "a vector out of order")
 			return
 		}
@@ -272,7 +315,8 @@ func (m *Machine) vector(now time.Time, p *peer, request pending, msg *Vector) {
 		// What was told meanwhile may be newer than the answer, or older. The
 		// greater does no harm: the next hello puts it right.
 		if t := p.partial[f.Feed]; t == nil || t.Head < f.Head {
-			p.partial[f.Feed] = &claim{FeedState: *f}
+			c := *f
+			p.partial[f.Feed] = &c
 		}
 	}
 	if msg.More && len(msg.Feeds) == 0 {
@@ -280,24 +324,34 @@ func (m *Machine) vector(now time.Time, p *peer, request pending, msg *Vector) {
 		return
 	}
 	if msg.More && len(p.partial) < protocol.MaxFeedsHeld {
-		m.ask(now, p, &GetVector{After: last}, protocol.FeedID{})
+		m.ask(now, p, &GetVector{After: last, Digests: get.Digests}, protocol.FeedID{})
 		return
 	}
-	before := p.ids()
-	p.feeds, p.partial, p.digest = p.partial, nil, protocol.Hash{}
-	p.ready = queues{}
+	m.believe(now, p)
 	// A hello that came while the vector was fetched may be of a later time.
 	p.settled = !p.recheck || p.claimed == p.known()
 	if !p.settled {
 		p.helloBy(p.fetched.Add(m.vectorGap()))
 	}
+}
+
+// believe takes what was fetched of a neighbour's vector for what it holds.
+func (m *Machine) believe(now time.Time, p *peer) {
+	fetched := p.partial
+	p.partial, p.digest = nil, protocol.Hash{}
 	for _, id := range p.ids() {
-		m.want(now, p, id)
-	}
-	for _, id := range before {
-		if p.feeds[id] == nil {
-			m.offer(now, id)
+		if fetched[id] == nil && p.fetches(id) {
+			p.told(&FeedState{Feed: id})
+			m.want(now, p, id)
 		}
+	}
+	ids := make([]protocol.FeedID, 0, len(fetched))
+	for id := range fetched {
+		ids = append(ids, id)
+	}
+	for _, id := range protocol.Sorted(ids) {
+		p.told(fetched[id])
+		m.want(now, p, id)
 	}
 }
 

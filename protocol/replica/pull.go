@@ -231,7 +231,8 @@ func (m *Machine) request(now time.Time, p *peer, id protocol.FeedID, f *feed) {
 	f.asked, f.goal = mine, theirs.Head
 	switch {
 	case theirs.Head > mine.Head && wanted > mine.Head:
-		m.ask(now, p, &GetEntries{Feed: id, From: mine.Head + 1, Budget: p.memory.budget}, id)
+		gap := m.view.Gap(id, mine.Head)
+		m.ask(now, p, &GetEntries{Feed: id, From: mine.Head + 1, Budget: p.memory.budget, To: gap}, id)
 	case contradicts(&mine, theirs) && wanted > mine.Head:
 		m.ask(now, p, &GetEntries{Feed: id, From: mine.Head, Budget: 1}, id)
 	default:

@@ -152,8 +152,10 @@ type world struct {
 	slow   bool            // some nodes are
 	twice  float64         // of gossip, how much comes twice
 	sent   map[Type]int
-	mute   bool // neither gossip nor Have arrives: hellos must do
-	gave   int  // entries and payloads in answers of honest nodes
+	bytes  map[Type]int // of frames, where not nil
+	mute   bool         // neither gossip nor Have arrives: hellos must do
+	lost   int          // entries that gossip did not bring
+	gave   int          // entries and payloads in answers of honest nodes
 }
 
 // simNode is a node of the simulation. life counts its starts.

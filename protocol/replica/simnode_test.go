@@ -11,6 +11,9 @@ import (
 func (n *simNode) boot() {
 	n.alive, n.life = true, n.life+1
 	n.machine = New(Config{Seed: n.w.seed + uint64(n.index)}, n.home)
+	if n.w.seed%2 == 0 {
+		n.machine.few = 0 // simulated nodes have few feeds
+	}
 	n.timer = time.Time{}
 	clear(n.home.parked)
 	for _, other := range n.w.nodes {
@@ -194,6 +197,9 @@ func (n *simNode) delay(last *time.Time, more time.Duration) time.Duration {
 
 func (n *simNode) wire(msg Message) Message {
 	n.w.sent[msg.Type()]++
+	if n.w.bytes != nil {
+		n.w.bytes[msg.Type()] += len(Encode(msg))
+	}
 	if !n.w.wire {
 		return msg
 	}
