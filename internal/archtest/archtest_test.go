@@ -39,7 +39,7 @@ func TestTables(t *testing.T) {
 		"github.com/quic-go":            {"node/transport"},
 		"go.uber.org/fx":                {"node/transport"},
 		"github.com/dgraph-io":          {"store/badger"},
-		"filippo.io/age":                {"protocol/seal", "internal/keyring"},
+		"filippo.io/age":                {"protocol/seal", "internal/keyring", "internal/backup"},
 		"github.com/spf13":              {"cmd/..."},
 		"github.com/marcopolo/simnet":   {"node/transport/transporttest"},
 		"github.com/klauspost/compress": {"protocol/seal"},
