@@ -279,7 +279,7 @@ func (h *heldBefore) find(id string) (intake.HeldVersion, bool) {
 		if h.share == "" {
 			h.share = o.Summary.Share
 		}
-		return intake.HeldVersion{Content: o.Content, Created: at(o.Created), Modified: at(o.Modified)}, true
+		return intake.HeldVersion{Content: o.Content, Created: at(o.Created), Modified: at(o.Modified), Revoked: o.Revoked}, true
 	}
 	return intake.HeldVersion{}, false
 }

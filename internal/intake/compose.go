@@ -33,6 +33,7 @@ type ComposeOptions struct {
 type HeldVersion struct {
 	Content           [8]byte // start of stix.ContentHash
 	Created, Modified time.Time
+	Revoked           bool // withdrawn, for good: what is said anew gets another identifier
 }
 
 // Composed is what is to be shared.
@@ -92,6 +93,18 @@ type composer struct {
 	out     *Composed
 	pack    packer
 	malware string // id of the family all values belong to
+	asked   string // the id that was last looked for among what is held, and what was found
+	found   HeldVersion
+	held    bool
+}
+
+// heldAs is Held, which is asked once for each id in a row.
+func (c *composer) heldAs(id string) (HeldVersion, bool) {
+	if c.asked != id {
+		c.asked = id
+		c.found, c.held = c.o.Held(id)
+	}
+	return c.found, c.held
 }
 
 // family begins with the malware object that the values' relationships name.
@@ -101,6 +114,7 @@ func (c *composer) family() {
 	if m.ID == "" {
 		return
 	}
+	m = c.unwithdrawn(m)
 	c.malware = m.ID
 	c.out.IDs = append(c.out.IDs, m.ID)
 	if c.settle(&m) != versionSame {
@@ -117,6 +131,7 @@ func (c *composer) value(item *Item) {
 			Text: "no indicator can be made of a " + string(item.Value.Type), Refused: true})
 		return
 	}
+	ind = c.unwithdrawn(ind)
 	c.out.IDs = append(c.out.IDs, ind.ID)
 	if h.Malware == "" || h.FirstSeen.IsZero() || h.LastSeen.IsZero() {
 		c.out.NoContext++
@@ -141,6 +156,9 @@ func (c *composer) relate(indicator string, perhapsHeld bool) {
 		return
 	}
 	rel := stix.NewRelationship(c.o.Author, "indicates", indicator, c.malware, stix.Handling{TLP: c.o.Handling.TLP}, c.o.Now)
+	if perhapsHeld {
+		rel = c.unwithdrawn(rel)
+	}
 	c.out.IDs = append(c.out.IDs, rel.ID)
 	if !perhapsHeld || c.settle(&rel) != versionSame {
 		c.pack.add(rel)
@@ -159,7 +177,7 @@ const (
 // settle compares an object just made with the one held, and makes it the next
 // version of that one if it says something else.
 func (c *composer) settle(o *stix.Object) version {
-	held, ok := c.o.Held(o.ID)
+	held, ok := c.heldAs(o.ID)
 	if !ok {
 		return versionFirst
 	}

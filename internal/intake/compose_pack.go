@@ -3,8 +3,6 @@ package intake
 import (
 	"slices"
 
-	"github.com/google/uuid"
-
 	"github.com/tipmesh/tipmesh/internal/stix"
 )
 
@@ -27,6 +25,7 @@ type packer struct {
 	size    int
 	count   int
 	bundles [][]byte
+	plain   bool // no grouping records what the bundles bring
 }
 
 // prepare decides what stands in front of every bundle.
@@ -82,13 +81,15 @@ func (p *packer) flush() {
 	}
 	h := stix.Handling{TLP: p.o.Handling.TLP, Action: p.o.Handling.Action}
 	all := p.front(part == 0, refs)
-	all = append(all, stix.NewGroupingPart(p.o.Author, p.o.ShareID, part, p.o.Title, refs, h, p.o.Now))
+	if !p.plain {
+		all = append(all, stix.NewGroupingPart(p.o.Author, p.o.ShareID, part, p.o.Title, refs, h, p.o.Now))
+	}
 	all = append(all, p.objects...)
 	size := 128
 	for i := range all {
 		size += len(all[i].Raw) + 1
 	}
-	p.bundles = append(p.bundles, stix.AppendBundle(make([]byte, 0, size), "bundle--"+uuid.NewString(), all))
+	p.bundles = append(p.bundles, stix.AppendBundle(make([]byte, 0, size), bundleID(), all))
 	p.objects, p.size = p.objects[:0], 0
 }
 

@@ -49,6 +49,9 @@ func (c *composer) object(o *stix.Object, f *stix.Facts) {
 	held, ok := c.o.Held(o.ID)
 	switch {
 	case !ok:
+	case held.Revoked:
+		leave("withdrawn before, for good: what is said anew needs another id", true)
+		return
 	case sameContent(o, held):
 		leave("shared before, unchanged", false)
 		return
