@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,8 +25,9 @@ const indexRun = 16
 
 // reading is a run of arrivals, opened and parsed.
 type reading struct {
-	objects []store.Object
-	last    uint64
+	objects   []store.Object
+	last      uint64
+	withdrawn []withdrawn // entries of others that withdraw something
 }
 
 // index keeps the index in step with the arrivals: one goroutine opens and
@@ -52,9 +54,16 @@ func (n *Node) index() {
 		}
 	})
 	for r := range parsed {
+		if err := n.owe(r.withdrawn); err != nil {
+			n.stop(fmt.Errorf("keep that receipts are owed: %w", err))
+			continue
+		}
 		if err := n.putIndex(&store.IndexBatch{Objects: r.objects, Checkpoint: r.last}); err != nil {
 			n.stop(fmt.Errorf("write index: %w", err))
 			continue
+		}
+		if len(r.withdrawn) > 0 {
+			poke(n.receipts.wake)
 		}
 		n.pulse.beat()
 		if n.cfg.OnIndexed != nil {
@@ -89,6 +98,11 @@ func (n *Node) readArrivals(after uint64) (reading, error) {
 		return reading{}, err
 	}
 	r := reading{last: run[len(run)-1].Number}
+	for i, a := range run {
+		if at := slices.IndexFunc(parts[i], func(o store.Object) bool { return o.Revoked && o.Member != n.cfg.Member }); at >= 0 {
+			r.withdrawn = append(r.withdrawn, withdrawn{author: parts[i][at].Member, place: a.Place, arrival: a.Number})
+		}
+	}
 	if len(parts) == 1 {
 		r.objects = parts[0]
 		return r, nil

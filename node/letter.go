@@ -44,6 +44,7 @@ func (n *Node) readDirect(e store.Entry) {
 // may be read more than once.
 func (n *Node) readLetter(h *protocol.Header, l *protocol.Letter) {
 	n.keepEpochs(l.Epochs())
+	n.takeReceipts(h, l.Receipts())
 }
 
 // readDirectFeeds reads direct entries that were stored but, because the node

@@ -60,23 +60,25 @@ type Node struct {
 	log       *slog.Logger
 	now       func() time.Time
 
-	ledger  *ledger
-	view    *view
-	keys    *keys
-	trust   *trustBook
-	refused *counters
-	book    *addressBook
-	links   *links
-	park    *park
-	census  *census
-	talk    talk
-	opened  *openedCache
-	pulse   *pulse
-	tickets *tickets
-	events  chan func(*replica.Machine, time.Time)
-	gossip  chan incoming
-	started time.Time
-	own     atomic.Bool // writing may begin: see lookForOwn
+	ledger   *ledger
+	view     *view
+	keys     *keys
+	trust    *trustBook
+	refused  *counters
+	book     *addressBook
+	links    *links
+	park     *park
+	census   *census
+	talk     talk
+	opened   *openedCache
+	pulse    *pulse
+	tickets  *tickets
+	ran      *runningTime
+	receipts *receipts
+	events   chan func(*replica.Machine, time.Time)
+	gossip   chan incoming
+	started  time.Time
+	own      atomic.Bool // writing may begin: see lookForOwn
 
 	// gate is held for reading while an entry of this node's own is made durable
 	// and for writing while the roster or the trust list changes, so that no
@@ -132,6 +134,12 @@ func New(cfg Config) (*Node, error) {
 	if n.keys, err = loadKeys(n.store, n.mesh); err != nil {
 		return nil, err
 	}
+	if n.ran, err = loadRunningTime(n.store); err != nil {
+		return nil, err
+	}
+	if n.receipts, err = loadReceipts(n.store); err != nil {
+		return nil, err
+	}
 	if n.book, err = loadAddresses(n.store, n.key); err != nil {
 		return nil, err
 	}
@@ -159,6 +167,7 @@ func (n *Node) Run(ctx context.Context, started func()) error {
 	n.spawn(n.index)
 	n.spawn(n.takeGossip)
 	n.spawn(n.seekEpochs)
+	n.spawn(n.giveReceipts)
 	n.spawn(n.book.keep(n.ctx, n.now))
 	n.spawn(n.lookForOwn)
 	n.spawn(n.finishRestore)

@@ -137,8 +137,6 @@ func sayFinding(gopts *GlobalOptions, f *api.Finding, all bool) {
 			says += ", " + clean(a.Action)
 		}
 		switch {
-		case a.Revoked:
-			says += " (withdrawn)"
 		case !a.Live:
 			says += " (expired)"
 		case a.Partial:
@@ -161,10 +159,17 @@ func sayFinding(gopts *GlobalOptions, f *api.Finding, all bool) {
 		if len(f.Skipped) > 0 {
 			who = "Nobody whose word is used here"
 		}
+		if len(f.Skipped) == 1 && f.Skipped[0].Reason == "revoked" {
+			who = "Nobody any more"
+		}
 		gopts.sayf("%s has said anything about it. Unknown is not safe.", who)
 	}
 	for _, s := range f.Skipped {
-		gopts.sayf("Skipped %d %s: tipmesh trust list", s.Count, clean(s.Text))
+		hint := ": tipmesh trust list"
+		if s.Reason == "revoked" {
+			hint = ""
+		}
+		gopts.sayf("Skipped %d %s%s", s.Count, clean(s.Text), hint)
 	}
 }
 

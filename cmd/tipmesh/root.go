@@ -16,7 +16,7 @@ const rootTitle = "tipmesh: share threat intelligence with members you trust. No
 var helpGroups = [...]struct{ name, commands string }{
 	{"Get in", "create  invite  join  run  demo"},
 	{"Know", "lookup  show"},
-	{"Say", "share"},
+	{"Say", "share  withdraw"},
 	{"Trust", "member  trust  roster  card"},
 	{"Keep", "status  version"},
 }
@@ -68,7 +68,7 @@ func newRootCommand(gopts *GlobalOptions) *cobra.Command {
 	cmd.CompletionOptions.HiddenDefaultCmd = true
 	cmd.AddCommand(
 		newCreateCommand(gopts), newInviteCommand(gopts), newJoinCommand(gopts), newRunCommand(gopts), newDemoCommand(gopts),
-		newLookupCommand(gopts), newShowCommand(gopts), newShareCommand(gopts),
+		newLookupCommand(gopts), newShowCommand(gopts), newShareCommand(gopts), newWithdrawCommand(gopts),
 		newMemberCommand(gopts), newTrustCommand(gopts), newRosterCommand(gopts), newCardCommand(gopts),
 		newStatusCommand(gopts), newVersionCommand(gopts),
 	)

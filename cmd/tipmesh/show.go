@@ -100,7 +100,7 @@ func sayObject(gopts *GlobalOptions, o *api.Object) {
 		}
 		says += "action " + clean(o.Handling.Action)
 	}
-	if !o.Live {
+	if !o.Live && o.Withdrawn == nil {
 		says += "   (no longer in force)"
 	}
 	gopts.sayf("  says      %s", orDash(says))
@@ -118,9 +118,14 @@ func sayObject(gopts *GlobalOptions, o *api.Object) {
 	if len(o.Versions) > 1 {
 		gopts.sayf("Versions")
 		for _, v := range o.Versions {
-			gopts.sayf("  %s  %s %s", minute(v.Modified), clean(v.Action), clean(v.Says))
+			action := clean(v.Action)
+			if v.Revoked {
+				action = "withdrawn"
+			}
+			gopts.sayf("  %s  %s %s", minute(v.Modified), action, clean(v.Says))
 		}
 	}
+	sayWithdrawn(gopts, o.Withdrawn)
 	gopts.sayf("Readers   %s   held by %d of %d", names(o.Readers), o.Holders.Have, o.Holders.Of)
 	for _, other := range o.Others {
 		gopts.sayf("Also by   %s   %s  TLP:%s", nameOf(&other.Member), clean(other.Says), upper(other.Handling.TLP))
@@ -142,6 +147,7 @@ func sayShared(gopts *GlobalOptions, s *api.SharedView) {
 		gopts.sayf("  action    %s", clean(s.Action))
 	}
 	gopts.sayf("  received  %s UTC   held by %d of %d", minute(s.Received), s.Holders.Have, s.Holders.Of)
+	sayWithdrawn(gopts, s.Withdrawn)
 	var rows [][]string
 	for _, o := range s.Objects {
 		rows = append(rows, []string{clean(o.Ref), cut(clean(o.Says), 54)})

@@ -198,7 +198,7 @@ func twins(v observable.Value) []observable.Value {
 // finding judges what is known of a value.
 func (s *Server) finding(a asked, objects []store.Object) *Finding {
 	f := &Finding{Kind: "finding", Value: a.value.Text, Type: string(a.value.Type), Line: a.line, Verdict: VerdictUnknown, Assertions: []Assertion{}}
-	unused := 0
+	unused, revoked := 0, 0
 	for i := range objects {
 		o := &objects[i]
 		d := s.decision(o)
@@ -210,6 +210,10 @@ func (s *Server) finding(a asked, objects []store.Object) *Finding {
 			f.Held++
 			continue
 		}
+		if o.Revoked {
+			revoked++
+			continue
+		}
 		x := s.assertion(o, d)
 		f.Assertions = append(f.Assertions, x)
 		if v := verdictOf(o, x.Live); v == VerdictMalicious || f.Verdict == VerdictUnknown {
@@ -218,6 +222,9 @@ func (s *Server) finding(a asked, objects []store.Object) *Finding {
 	}
 	if unused > 0 {
 		f.Skipped = append(f.Skipped, Skipped{Reason: "trust_use", Count: unused, Text: "said by members of whom nothing is used here"})
+	}
+	if revoked > 0 {
+		f.Skipped = append(f.Skipped, Skipped{Reason: node.ReasonRevoked, Count: revoked, Text: "withdrawn by who said it"})
 	}
 	if f.Held > 0 {
 		f.Skipped = append(f.Skipped, Skipped{Reason: node.ReasonHeld, Count: f.Held, Text: "said by members whose intelligence is held here"})

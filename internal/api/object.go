@@ -123,6 +123,7 @@ func (s *Server) object(o *store.Object) (*Object, error) {
 		}
 	}
 	out.Readers, out.Holders = s.reach(place)
+	out.Withdrawn = s.withdrawn(o, raw, place)
 	return out, nil
 }
 
@@ -198,6 +199,9 @@ func (s *Server) shareView(first *store.Object) (*SharedView, error) {
 		}
 		if err := json.Unmarshal(raw, &grouping); err != nil {
 			return nil, Errorf(CodeInternal, "read the record of the share: %v", err)
+		}
+		if part == 0 {
+			view.Withdrawn = s.withdrawn(o, raw, place)
 		}
 		view.Title = grouping.Name
 		places = append(places, place)

@@ -56,6 +56,7 @@ func New(n *node.Node, o Options) *Server {
 	for pattern, h := range map[string]func(http.ResponseWriter, *http.Request) error{
 		"POST /v1/share":                       s.share,
 		"POST /v1/lookup":                      s.lookup,
+		"POST /v1/withdraw":                    s.withdraw,
 		"GET /v1/object/{ref}":                 s.show,
 		"GET /v1/members":                      s.members,
 		"GET /v1/members/{who}":                s.member,

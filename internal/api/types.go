@@ -165,7 +165,8 @@ type Object struct {
 	Received time.Time       `json:"received,omitzero"`
 	Relayed  string          `json:"relayed_from,omitempty"`
 	// Others are the versions of the same object in other members' names.
-	Others []Object `json:"others,omitempty"`
+	Others    []Object   `json:"others,omitempty"`
+	Withdrawn *Withdrawn `json:"withdrawn,omitempty"`
 }
 
 // Value is an observable, live.
@@ -198,18 +199,19 @@ type Holders struct {
 
 // SharedView is a share, shown: what it holds.
 type SharedView struct {
-	Kind     string         `json:"kind"` // share
-	Ref      string         `json:"ref"`
-	ID       string         `json:"id"`
-	Title    string         `json:"title,omitempty"`
-	Member   Name           `json:"member"`
-	TLP      string         `json:"tlp"`
-	Action   string         `json:"action,omitempty"`
-	Received time.Time      `json:"received,omitzero"`
-	Found    map[string]int `json:"found"` // objects by type
-	Objects  []ObjectLine   `json:"objects"`
-	Total    int            `json:"total"` // objects, where not all are listed
-	Holders  Holders        `json:"holders"`
+	Kind      string         `json:"kind"` // share
+	Ref       string         `json:"ref"`
+	ID        string         `json:"id"`
+	Title     string         `json:"title,omitempty"`
+	Member    Name           `json:"member"`
+	TLP       string         `json:"tlp"`
+	Action    string         `json:"action,omitempty"`
+	Received  time.Time      `json:"received,omitzero"`
+	Found     map[string]int `json:"found"` // objects by type
+	Objects   []ObjectLine   `json:"objects"`
+	Total     int            `json:"total"` // objects, where not all are listed
+	Holders   Holders        `json:"holders"`
+	Withdrawn *Withdrawn     `json:"withdrawn,omitempty"`
 }
 
 // ObjectLine is an object in a list.

@@ -67,7 +67,7 @@ func Revoke(o Object, why Why, modified time.Time) (Object, error) {
 		case m.name == "revoked":
 		case m.name == "modified":
 			put("modified", `"`+string(text)+`"`)
-		case m.name == "extensions" && why != WhyLeak:
+		case m.name == "extensions":
 			if err := json.Unmarshal([]byte(m.value), &extensions); err != nil {
 				return Object{}, fmt.Errorf("revoke %s: %w", clip(o.ID), err)
 			}
@@ -84,6 +84,13 @@ func Revoke(o Object, why Why, modified time.Time) (Object, error) {
 		if err := json.Unmarshal(raw, &handling); err != nil {
 			return Object{}, fmt.Errorf("revoke %s: %w", clip(o.ID), err)
 		}
+	}
+	if why == WhyLeak { // which share it came in stays
+		handling = map[string]json.RawMessage{"share": handling["share"]}
+		if handling["share"] == nil {
+			delete(handling, "share")
+		}
+		extensions = map[string]json.RawMessage{}
 	}
 	handling["extension_type"] = json.RawMessage(`"property-extension"`)
 	handling["withdrawn"] = json.RawMessage(`"` + string(why) + `"`)
