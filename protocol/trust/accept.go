@@ -206,7 +206,7 @@ func (f *fold) completes(key protocol.Key, subject protocol.StatementID) bool {
 // then ID, of every feed whose fork is resolved, and of the first feed whose is
 // not. Who signed it does not matter: it proves itself.
 func (f *fold) acceptProof(s *protocol.Statement, doc *protocol.ForkProof) error {
-	h, _, err := doc.Headers()
+	h, err := protocol.ReadHeader(doc.A)
 	if err != nil {
 		return err
 	}
@@ -248,9 +248,9 @@ func (f *fold) surplusProofs() []protocol.StatementID {
 }
 
 // acceptProposal takes proposals of active members and of governors, and any that
-// a governor approved.
+// a governor approved or a pin names.
 func (f *fold) acceptProposal(r *Roster, s *protocol.Statement) error {
-	if slices.ContainsFunc(f.approvals[s.ID()], func(a *protocol.Statement) bool { return f.governs(a.Signer) }) {
+	if f.pins[s.ID()] || slices.ContainsFunc(f.approvals[s.ID()], func(a *protocol.Statement) bool { return f.governs(a.Signer) }) {
 		return nil
 	}
 	if doc, ok := s.Doc().(*protocol.Cut); ok && f.alone(s, doc) {
@@ -305,9 +305,9 @@ func (p *Proposal) counted() bool {
 }
 
 // seconded reports whether a governor approved a proposal by a statement of its
-// own.
+// own, or a pin names it.
 func (f *fold) seconded(p *Proposal) bool {
-	return slices.ContainsFunc(f.approvals[p.ID], func(a *protocol.Statement) bool { return f.governs(a.Signer) })
+	return f.pins[p.ID] || slices.ContainsFunc(f.approvals[p.ID], func(a *protocol.Statement) bool { return f.governs(a.Signer) })
 }
 
 func (f *fold) acceptOther(r *Roster, s *protocol.Statement) error {

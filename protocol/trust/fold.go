@@ -56,6 +56,7 @@ func Fold(mesh protocol.MeshID, statements []*protocol.Statement, pins ...protoc
 		f.alarm(Alarm{Kind: AlarmNoCharter, Text: "the charter is not known"})
 		return f.roster()
 	}
+	f.walkPins()
 	f.findFounders()
 	f.growLine()
 	f.decide()

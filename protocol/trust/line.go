@@ -1,6 +1,7 @@
 package trust
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/tipmesh/tipmesh/protocol"
@@ -149,7 +150,7 @@ func (f *fold) follow(e *element) {
 
 func (f *fold) successor(e *element) *element {
 	open := e.next
-	if pinned := slices.DeleteFunc(slices.Clone(open), func(n *element) bool { return !f.pinned(n) }); len(pinned) > 0 {
+	if pinned := slices.DeleteFunc(slices.Clone(open), func(n *element) bool { return !f.pins[n.id] }); len(pinned) > 0 {
 		open = pinned
 	}
 	open = slices.DeleteFunc(slices.Clone(open), func(n *element) bool { return !n.approved })
@@ -166,9 +167,15 @@ func (f *fold) successor(e *element) *element {
 	return nil
 }
 
-// pinned reports whether the operator pinned an element or one after it.
-func (f *fold) pinned(e *element) bool {
-	return f.pins[e.id] || slices.ContainsFunc(e.next, f.pinned)
+// walkPins marks what pins settle: the pinned statements, and the changes that a
+// pinned change comes after, be it that nothing between them is approved yet.
+func (f *fold) walkPins() {
+	for id := range maps.Clone(f.pins) {
+		for s := f.known[id]; s != nil && s.Kind == protocol.KindGovernors; s = f.known[s.Doc().(*protocol.Governors).Prev] {
+			f.pins[s.ID()] = true
+			f.pins[s.Doc().(*protocol.Governors).Prev] = true
+		}
+	}
 }
 
 // head is the last element of the line.

@@ -236,7 +236,7 @@ func (c *claim) resolves(feed protocol.FeedID) bool {
 func (f *fold) findForks() {
 	for _, s := range f.proofs {
 		doc := s.Doc().(*protocol.ForkProof)
-		h, _, err := doc.Headers()
+		h, err := protocol.ReadHeader(doc.A) // verified with the statement, once
 		if err != nil || h.Mesh != f.mesh || f.nodes[h.Node] == nil {
 			continue
 		}
