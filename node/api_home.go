@@ -56,15 +56,6 @@ func (n *Node) ReadersOf(p store.Place) []protocol.MemberID {
 	return protocol.Sorted(readers)
 }
 
-// Sign signs a statement with the member key and keeps it to itself; Submit
-// brings it out. Errors: ErrNoMemberKey.
-func (n *Node) Sign(content protocol.Content) (*protocol.Statement, error) {
-	if n.cfg.MemberKey == nil {
-		return nil, ErrNoMemberKey
-	}
-	return protocol.NewStatement(n.mesh, content, n.now().UnixMilli(), n.cfg.MemberKey)
-}
-
 // TicketOf finds the ticket made here that a card has used.
 func (n *Node) TicketOf(card protocol.StatementID) (*protocol.Ticket, bool) {
 	n.tickets.mu.Lock()

@@ -61,7 +61,7 @@ const (
 // Invite makes a ticket that is good until expires. With admit this member, if
 // a governor, approves as soon as the card arrives.
 func (n *Node) Invite(name string, expires time.Time, admit bool) (*protocol.Ticket, error) {
-	if n.cfg.MemberKey == nil {
+	if n.memberKey() == nil {
 		return nil, ErrNoMemberKey
 	}
 	r := n.Roster()
@@ -186,15 +186,13 @@ func (ts *tickets) propose(t *openTicket, card *protocol.Statement) error {
 	if proposal != nil {
 		return nil
 	}
-	at := n.now().UnixMilli()
-	admission, err := protocol.NewStatement(n.mesh, &protocol.Admission{Member: id, Line: r.Line, Card: card.ID(),
-		Why: "invited by " + t.ticket.Handle}, at, n.cfg.MemberKey)
+	admission, err := n.Sign(&protocol.Admission{Member: id, Line: r.Line, Card: card.ID(), Why: "invited by " + t.ticket.Handle})
 	if err != nil {
 		return err
 	}
 	list := []*protocol.Statement{admission, card}
 	if me, ok := r.Member(n.cfg.Member); ok && t.Admit && me.Governor {
-		approval, err := protocol.NewStatement(n.mesh, &protocol.Approval{Subject: admission.ID()}, at, n.cfg.MemberKey)
+		approval, err := n.Sign(&protocol.Approval{Subject: admission.ID()})
 		if err != nil {
 			return err
 		}

@@ -21,10 +21,13 @@ func (n *Node) appendLetter(recipients []string, settings map[string][]byte, par
 	return n.appendOwn(protocol.EntryDirect, nil, [][]byte{payload}, settings)
 }
 
-// readDirect opens a direct entry if it is for this member, and does what the
-// letter in it says.
-func (n *Node) readDirect(e store.Entry) {
-	plain, err := seal.OpenDirect(e.Payload, n.cfg.MemberAge...)
+// readDirect opens a direct entry with one of the identities, without any with
+// those of this member and node, and does what the letter in it says.
+func (n *Node) readDirect(e store.Entry, ids ...*seal.Identity) {
+	if len(ids) == 0 {
+		ids = n.openers()
+	}
+	plain, err := seal.OpenDirect(e.Payload, ids...)
 	if errors.Is(err, seal.ErrNotForUs) {
 		return
 	}
@@ -43,6 +46,7 @@ func (n *Node) readDirect(e store.Entry) {
 // readLetter does what a letter says, as far as its writer may say it. A letter
 // may be read more than once.
 func (n *Node) readLetter(h *protocol.Header, l *protocol.Letter) {
+	n.takeOwn(h, l.Owns())
 	n.keepEpochs(l.Epochs())
 	n.takeReceipts(h, l.Receipts())
 }
@@ -80,7 +84,7 @@ func (n *Node) readDirectFeeds() error {
 
 // unsealEpochs opens what a neighbour handed over.
 func (n *Node) unsealEpochs(sealed []byte) {
-	plain, err := seal.OpenDirect(sealed, n.cfg.MemberAge...)
+	plain, err := seal.OpenDirect(sealed, n.openers()...)
 	if err != nil {
 		n.refused.add(ReasonMalformed, 1)
 		return

@@ -26,6 +26,7 @@ var (
 	ErrNoMemberKey = errors.New("the member key is not on this machine")
 	ErrNobody      = errors.New("nobody would receive this")
 	ErrStopped     = errors.New("this node must not write")
+	ErrRenewed     = errors.New("this home's node has got a new key: open the home again")
 )
 
 // Config is what a node runs on. All fields without a default are required.
@@ -34,7 +35,14 @@ type Config struct {
 	Member    protocol.MemberID
 	NodeKey   ed25519.PrivateKey
 	MemberKey ed25519.PrivateKey // nil where it is kept offline
-	MemberAge []*seal.Identity   // newest last
+	// LoadMemberKey looks again for a member key, since the one above may have been
+	// replaced, or brought back. It may be nil, and give nil.
+	LoadMemberKey func() ed25519.PrivateKey
+	// NextNode makes the keys of a node to take this one's place, or gives those made
+	// before, as the card is to name them: see Node.Renews. Nil where it cannot.
+	NextNode  func() (protocol.CardNode, error)
+	MemberAge []*seal.Identity // those of the key file, newest last; more may have come since
+	NodeAge   *seal.Identity   // this node's own, for what the member's nodes keep in common; nil: none
 	Store     store.Store
 	Transport Transport
 	Log       *slog.Logger
@@ -88,6 +96,8 @@ type Node struct {
 	card   sync.Mutex // one change of the member's card at a time
 	halted halt
 
+	ownNodes
+
 	branches branches
 
 	ctx  context.Context
@@ -110,9 +120,13 @@ func New(cfg Config) (*Node, error) {
 		opened: newOpenedCache(), events: make(chan func(*replica.Machine, time.Time), eventQueue),
 		gossip: make(chan incoming, gossipQueue), park: newPark(), census: newCensus(cfg.Store), started: cfg.Now(),
 	}
+	n.carded = make(chan struct{}, 1)
 	n.view = &view{n: n}
 	n.links = &links{n: n, byNode: map[protocol.Key]*link{}, last: map[protocol.Key]*link{}}
 	n.tickets = &tickets{n: n}
+	if cfg.MemberKey != nil {
+		n.member.Store(&cfg.MemberKey)
+	}
 	var err error
 	var list []*protocol.Statement
 	if err = cfg.Store.Statements(func(s *protocol.Statement) error {
@@ -126,6 +140,12 @@ func New(cfg Config) (*Node, error) {
 	}
 	n.ledger.follow(n.ledger.plan(list...))
 	if n.trust, err = loadTrust(n.store); err != nil {
+		return nil, err
+	}
+	if n.private, err = loadPrivate(n.store); err != nil {
+		return nil, err
+	}
+	if err = n.loadAge(); err != nil {
 		return nil, err
 	}
 	if err = n.halted.load(n.store); err != nil {
@@ -172,6 +192,8 @@ func (n *Node) Run(ctx context.Context, started func()) error {
 	n.spawn(n.lookForOwn)
 	n.spawn(n.finishRestore)
 	n.spawn(n.dropVoided) // the node may have stopped half way
+	n.spawn(n.tellOwn)
+	n.spawn(n.followCard)
 	n.tickets.reopen()
 	if started != nil {
 		started()

@@ -90,7 +90,7 @@ func (n *Node) finishRestore() {
 			n.pulse.beat()
 			return
 		}
-		if n.cfg.MemberKey != nil && n.mayWrite() == nil && n.gathered(old, began, &inStep) {
+		if n.memberKey() != nil && n.mayWrite() == nil && n.gathered(old, began, &inStep) {
 			if _, err := n.SetCard(func(c *protocol.Card) error { return n.retire(c, old) }); err != nil {
 				n.log.Error("retire the node of before the restore", "node", old.Short(), "err", err)
 			}
@@ -129,21 +129,6 @@ func (n *Node) retired(node protocol.Key) bool {
 	return ok && !slices.ContainsFunc(m.Card.Nodes, func(c protocol.CardNode) bool { return c.Key == node })
 }
 
-// retire changes a card: the node writes no more, and its feeds end where they
-// end here.
-func (n *Node) retire(c *protocol.Card, node protocol.Key) error {
-	c.Nodes = slices.DeleteFunc(slices.Clone(c.Nodes), func(x protocol.CardNode) bool { return x.Key == node })
-	r := protocol.RetiredNode{Node: node}
-	for _, f := range n.store.Feeds() {
-		if f.Node == node && f.Head > 0 && len(r.Cuts) < protocol.MaxCuts {
-			r.Cuts = append(r.Cuts, protocol.FeedCut{Feed: f.ID, Seq: f.Head, Entry: f.HeadID})
-		}
-	}
-	c.Retired = append(slices.DeleteFunc(slices.Clone(c.Retired), func(x protocol.RetiredNode) bool { return x.Node == node }), r)
-	slices.SortFunc(c.Retired, func(a, b protocol.RetiredNode) int { return a.Node.Compare(b.Node) })
-	return nil
-}
-
 // restoredAlert says what is still to be done after a restore; empty where
 // nothing is.
 func (n *Node) restoredAlert() string {
@@ -157,7 +142,7 @@ func (n *Node) restoredAlert() string {
 	switch {
 	case !named:
 		b.WriteString("your card does not name this node: it shares nothing, and others let it in once they have the card that does")
-	case ok && n.cfg.MemberKey == nil:
+	case ok && n.memberKey() == nil:
 		b.WriteString("this home was restored from a backup, and the node of before is not retired: tipmesh card node retire " + old.Short())
 	case ok:
 		b.WriteString("this home was restored from a backup: asking the others for what the node of before wrote since; then it is retired")

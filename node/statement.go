@@ -140,6 +140,7 @@ func (n *Node) rosterChanged(before *trust.Roster) {
 	}
 	n.allowRoster()
 	n.book.look()
+	poke(n.carded)
 	after := n.Roster()
 	n.spawn(n.dropVoided)
 	n.spawn(func() {
@@ -188,10 +189,7 @@ func (n *Node) publish(list ...*protocol.Statement) {
 // Errors: ErrNoMemberKey, ErrNotMember; others where the roster would not keep
 // it.
 func (n *Node) State(content protocol.Content) (*protocol.Statement, error) {
-	if n.cfg.MemberKey == nil {
-		return nil, ErrNoMemberKey
-	}
-	s, err := protocol.NewStatement(n.mesh, content, n.now().UnixMilli(), n.cfg.MemberKey)
+	s, err := n.Sign(content)
 	if err != nil {
 		return nil, err
 	}
@@ -247,22 +245,4 @@ func (n *Node) Heads(member protocol.MemberID) []protocol.FeedCut {
 	}
 	slices.SortFunc(out, func(a, b protocol.FeedCut) int { return a.Feed.Compare(b.Feed) })
 	return out[:min(len(out), protocol.MaxCuts)]
-}
-
-// SetCard changes this member's card: change is given a copy of the present one.
-// Changes come one after the other: two cards after one contradict each other.
-func (n *Node) SetCard(change func(*protocol.Card) error) (*protocol.Statement, error) {
-	n.card.Lock()
-	defer n.card.Unlock()
-	m, ok := n.Roster().Member(n.cfg.Member)
-	if !ok {
-		return nil, ErrNotMember
-	}
-	card := *m.Card
-	if err := change(&card); err != nil {
-		return nil, err
-	}
-	card.Version++
-	card.Member, card.Prev = m.ID, m.CardID
-	return n.State(&card)
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 
 	"github.com/tipmesh/tipmesh/protocol"
@@ -63,7 +64,14 @@ func (n *Node) TrustVersion() uint64 {
 
 // SetTrust decides about a member, or, with nil, changes the default line. It is
 // in force when it returns: what is written from then on is sealed accordingly.
+// The member's other nodes are told.
 func (n *Node) SetTrust(m *protocol.MemberID, d trust.Decision) (trust.Change, error) {
+	return n.changeTrust(true, func(l *trust.List) (trust.Change, error) { return l.Set(m, d, n.now().UnixMilli()) })
+}
+
+// changeTrust makes a change of the trust list durable, and then has it bite.
+// With tell the member's other nodes are told.
+func (n *Node) changeTrust(tell bool, change func(*trust.List) (trust.Change, error)) (trust.Change, error) {
 	n.gate.Lock()
 	defer n.gate.Unlock()
 	n.trust.mu.Lock()
@@ -76,17 +84,38 @@ func (n *Node) SetTrust(m *protocol.MemberID, d trust.Decision) (trust.Change, e
 	if err := json.Unmarshal(raw, next); err != nil {
 		return trust.Change{}, fmt.Errorf("copy trust list: %w", err)
 	}
-	change, err := next.Set(m, d, n.now().UnixMilli())
-	if err != nil {
-		return change, err
+	c, err := change(next)
+	if err != nil || c.Version == 0 {
+		return c, err
 	}
 	if raw, err = json.Marshal(next); err != nil {
-		return change, fmt.Errorf("write trust list: %w", err)
+		return c, fmt.Errorf("write trust list: %w", err)
 	}
-	if _, err := n.store.Commit(n.context(), &store.Commit{Settings: map[string][]byte{trustSetting: raw}}); err != nil {
-		return change, fmt.Errorf("write trust list: %w", err)
+	settings := map[string][]byte{trustSetting: raw}
+	var staged *protocol.Own
+	if tell {
+		value, err := trustValue(c)
+		if err != nil {
+			return c, fmt.Errorf("write trust list: %w", err)
+		}
+		n.private.mu.Lock()
+		defer n.private.mu.Unlock()
+		o, more, err := n.private.stage(trustName(c.Member), value, n.now().UnixMilli())
+		if err != nil {
+			return c, fmt.Errorf("write trust list: %w", err)
+		}
+		maps.Copy(settings, more)
+		if more != nil {
+			staged = &o
+		}
+	}
+	if _, err := n.store.Commit(n.context(), &store.Commit{Settings: settings}); err != nil {
+		return c, fmt.Errorf("write trust list: %w", err)
+	}
+	if staged != nil {
+		n.private.staged(*staged)
 	}
 	n.trust.list = next
 	n.pulse.beat()
-	return change, nil
+	return c, nil
 }

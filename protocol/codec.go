@@ -98,6 +98,7 @@ const (
 	DomainTicket    Domain = "tipmesh/1 ticket\x00"
 	DomainDigest    Domain = "tipmesh/1 digest\x00"
 	DomainPrivate   Domain = "tipmesh/1 private\x00"
+	DomainRequest   Domain = "tipmesh/1 node request\x00"
 )
 
 // Sum is SHA-256(domain || body), the identifier of a document.

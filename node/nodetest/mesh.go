@@ -65,6 +65,8 @@ type Member struct {
 	nodeKey ed25519.PrivateKey
 	key     ed25519.PrivateKey
 	age     *seal.Identity
+	nodeAge *seal.Identity                    // nil: none
+	next    func() (protocol.CardNode, error) // as node.Config.NextNode
 	card    *protocol.Statement
 	stop    context.CancelFunc
 	done    chan error
@@ -118,6 +120,8 @@ func New(t testing.TB, o Options) *Mesh {
 		id, err := seal.NewIdentity()
 		m.must(err)
 		p.age = id
+		p.nodeAge, err = seal.NewIdentity()
+		m.must(err)
 		m.Members = append(m.Members, p)
 	}
 	founder := m.Members[0]
@@ -155,7 +159,7 @@ func (m *Mesh) introduce(i int) {
 	p := m.Members[i]
 	identity := fmt.Sprintf("identity--%08d-0000-4000-8000-%012d", i, m.opt.Seed%1e12)
 	p.card = m.sign(i, m.ID, &protocol.Card{Version: 1, Handle: p.Handle, Name: "Member " + p.Handle, Contact: "c@" + p.Handle,
-		Identity: identity, Recipient: p.age.Recipient(), Nodes: []protocol.CardNode{{Key: protocol.KeyOf(p.nodeKey)}}})
+		Identity: identity, Recipient: p.age.Recipient(), Nodes: []protocol.CardNode{{Key: protocol.KeyOf(p.nodeKey), Recipient: p.nodeAge.Recipient()}}})
 	p.ID = protocol.MemberID(p.card.ID())
 	p.Author = stix.Author{ID: identity, Name: p.Handle, Created: time.Now()}
 }
@@ -178,7 +182,7 @@ func (m *Mesh) Start(i int) {
 	}
 	tr, err := transport.New(transport.Config{Key: p.nodeKey, Mesh: m.ID, Listen: []string{m.Net.Address(p.At)}, Packets: m.Net.Packets, Log: log})
 	m.must(err)
-	p.Node, err = node.New(node.Config{Mesh: m.ID, Member: p.ID, NodeKey: p.nodeKey, MemberKey: p.key, MemberAge: []*seal.Identity{p.age},
+	p.Node, err = node.New(node.Config{Mesh: m.ID, Member: p.ID, NodeKey: p.nodeKey, MemberKey: p.key, MemberAge: []*seal.Identity{p.age}, NodeAge: p.nodeAge, NextNode: p.next,
 		Store: p.Store, Transport: tr, Log: log, FeedEntries: m.opt.Feed,
 		Sync: replica.Config{Seed: m.opt.Seed + uint64(i)}})
 	m.must(err)

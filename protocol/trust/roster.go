@@ -116,6 +116,16 @@ func (r *Roster) ByKey(key protocol.Key) (*Member, bool) {
 	return m, ok
 }
 
+// MayTakeOver reports whether a key is the next member key to which the cards of
+// a member commit.
+func (r *Roster) MayTakeOver(id protocol.MemberID, key protocol.Key) bool {
+	if r.f == nil {
+		return false
+	}
+	c := r.f.chain(id)
+	return c != nil && len(c.keys) < MaxKeys && slices.Contains(c.next, protocol.HashOf(key[:]))
+}
+
 // ByNode finds the active member whose node this is and may act now.
 func (r *Roster) ByNode(node protocol.Key) (*Member, bool) {
 	m, ok := r.Author(node)

@@ -1,0 +1,155 @@
+package node
+
+import (
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/tipmesh/tipmesh/protocol"
+	"github.com/tipmesh/tipmesh/protocol/seal"
+	"github.com/tipmesh/tipmesh/store"
+)
+
+// ageOwn begins the names of the member's age identities among the values that
+// its nodes keep in common: "age/" and the hash of the recipient. Each has a name
+// of its own, so that two that were made at once are both kept.
+const ageOwn = "age"
+
+// nextAgePrefix names settings that hold identities made for a card that does
+// not count yet. The other nodes are told once it does: until then the node that
+// it retires is one of them.
+const nextAgePrefix = "next-age/"
+
+func ageName(recipient string) string {
+	sum := protocol.HashOf([]byte(recipient))
+	return ageOwn + "/" + hex.EncodeToString(sum[:])
+}
+
+// loadAge gathers the member's age identities: those of the key file, those that
+// came since, and those that a card is to name.
+func (n *Node) loadAge() error {
+	list := slices.Clone(n.cfg.MemberAge)
+	add := func(text string) error {
+		id, err := seal.ParseIdentity(text)
+		if err == nil && !slices.ContainsFunc(list, func(x *seal.Identity) bool { return x.String() == text }) {
+			list = append(list, id)
+		}
+		return err
+	}
+	for _, o := range n.private.all() {
+		if strings.HasPrefix(o.Name, ageOwn+"/") && len(o.Value) > 0 {
+			if err := add(string(o.Value)); err != nil {
+				return fmt.Errorf("read own age identities: %w", err)
+			}
+		}
+	}
+	err := n.store.Settings(nextAgePrefix, func(_ string, raw []byte) error { return add(string(raw)) })
+	if err != nil {
+		return fmt.Errorf("read own age identities: %w", err)
+	}
+	n.age.Store(&list)
+	return nil
+}
+
+// Identities are the member's age identities: all that anything may have been
+// sealed to.
+func (n *Node) Identities() []*seal.Identity { return slices.Clone(*n.age.Load()) }
+
+// openers are the identities that open letters here, those that are likely to fit
+// first.
+func (n *Node) openers() []*seal.Identity {
+	out := n.Identities()
+	slices.Reverse(out)
+	if n.cfg.NodeAge != nil {
+		out = append(out, n.cfg.NodeAge)
+	}
+	return out
+}
+
+// addIdentity takes an identity in; false where it is held.
+func (n *Node) addIdentity(id *seal.Identity) bool {
+	for {
+		old := n.age.Load()
+		if slices.ContainsFunc(*old, func(x *seal.Identity) bool { return x.String() == id.String() }) {
+			return false
+		}
+		list := append(slices.Clone(*old), id)
+		if n.age.CompareAndSwap(old, &list) {
+			return true
+		}
+	}
+}
+
+// useIdentity takes in an identity that another own node made, and reads again
+// what may have been sealed to it before it came.
+func (n *Node) useIdentity(o protocol.Own) {
+	id, err := seal.ParseIdentity(string(o.Value))
+	if err != nil || ageName(id.Recipient()) != o.Name {
+		n.refused.add(ReasonMalformed, 1)
+		return
+	}
+	if n.addIdentity(id) && n.ctx != nil {
+		n.spawn(func() {
+			if err := n.rereadDirectFeeds(id); err != nil {
+				n.log.Error("read letters again", "err", err)
+			}
+			poke(n.keys.ask)
+		})
+	}
+}
+
+// rereadDirectFeeds reads all letters that one identity opens.
+func (n *Node) rereadDirectFeeds(id *seal.Identity) error {
+	for _, f := range n.store.Feeds() {
+		if f.Kind != protocol.EntryDirect || f.Node == n.key {
+			continue
+		}
+		err := n.store.Range(f.ID, 1, func(e store.Entry) bool {
+			if e.Header.Kind == protocol.EntryDirect && e.Payload != nil {
+				n.readDirect(e, id)
+			}
+			return n.ctx.Err() == nil
+		})
+		if err != nil {
+			return fmt.Errorf("read direct feed: %w", err)
+		}
+	}
+	return nil
+}
+
+// nextIdentity makes an identity for a card to name, and keeps it.
+func (n *Node) nextIdentity() (*seal.Identity, error) {
+	id, err := seal.NewIdentity()
+	if err != nil {
+		return nil, err
+	}
+	name := nextAgePrefix + strings.TrimPrefix(ageName(id.Recipient()), ageOwn+"/")
+	if _, err := n.store.Commit(n.context(), &store.Commit{Settings: map[string][]byte{name: []byte(id.String())}}); err != nil {
+		return nil, fmt.Errorf("keep the new age identity: %w", err)
+	}
+	n.addIdentity(id)
+	return id, nil
+}
+
+// shareIdentity tells the other own nodes the identity that the present card
+// names, if it was made here and they have not been told.
+func (n *Node) shareIdentity() {
+	m, ok := n.Roster().Member(n.cfg.Member)
+	if !ok {
+		return
+	}
+	own := ageName(m.Card.Recipient)
+	next := nextAgePrefix + strings.TrimPrefix(own, ageOwn+"/")
+	raw, err := n.store.Setting(next)
+	if err != nil {
+		return // made elsewhere, or told
+	}
+	err = n.SetOwn(own, raw)
+	if err == nil {
+		_, err = n.store.Commit(n.context(), &store.Commit{Settings: map[string][]byte{next: nil}})
+	}
+	if err != nil {
+		n.log.Error("tell own nodes the new age identity", "err", err)
+	}
+}
