@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"filippo.io/age"
@@ -54,12 +55,37 @@ type Manifest struct {
 type Lock struct {
 	Passphrase []byte
 	Recipient  string // age1...
+	check      string // a recipient made to read the file back
 	work       int    // scrypt's; 0: age's own
+}
+
+// Checked gives the same lock and a key that opens what it locks once, to read
+// it back after writing: the passphrase, or an identity made for it and kept by
+// nobody, beside the recipient.
+func (l Lock) Checked() (Lock, Key, error) {
+	if l.Recipient == "" {
+		return l, Key{Passphrase: l.Passphrase}, nil
+	}
+	// age mixes no recipients that withstand quantum computers with others.
+	if strings.HasPrefix(strings.TrimSpace(l.Recipient), "age1pq1") {
+		id, err := age.GenerateHybridIdentity()
+		if err != nil {
+			return l, Key{}, fmt.Errorf("lock backup: %w", err)
+		}
+		l.check = id.Recipient().String()
+		return l, Key{Identities: []byte(id.String())}, nil
+	}
+	id, err := age.GenerateX25519Identity()
+	if err != nil {
+		return l, Key{}, fmt.Errorf("lock backup: %w", err)
+	}
+	l.check = id.Recipient().String()
+	return l, Key{Identities: []byte(id.String())}, nil
 }
 
 func (l *Lock) recipients() ([]age.Recipient, error) {
 	if l.Recipient != "" {
-		return age.ParseRecipients(bytes.NewReader([]byte(l.Recipient)))
+		return age.ParseRecipients(strings.NewReader(l.Recipient + "\n" + l.check))
 	}
 	to, err := age.NewScryptRecipient(string(l.Passphrase))
 	if err != nil {

@@ -19,6 +19,42 @@ func manifest() *Manifest {
 		Time: time.UnixMilli(1e12).UTC(), Locked: true, MemberAge: []string{"AGE-SECRET-KEY-PQ-1X"}, MemberKey: []byte{4}}
 }
 
+// A backup can be read back once by whoever wrote it, and by its owner.
+func TestChecked(t *testing.T) {
+	hybrid, err := age.GenerateHybridIdentity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain, err := age.GenerateX25519Identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		lock  Lock
+		owner Key
+	}{
+		{Lock{Recipient: hybrid.Recipient().String()}, Key{Identities: []byte(hybrid.String())}},
+		{Lock{Recipient: plain.Recipient().String() + "\n"}, Key{Identities: []byte(plain.String())}},
+		{Lock{Passphrase: []byte("x"), work: 10}, Key{Passphrase: []byte("x")}},
+	} {
+		lock, once, err := c.lock.Checked()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out bytes.Buffer
+		if err := Write(&out, lock, manifest(), strings.NewReader("store")); err != nil {
+			t.Fatal(err)
+		}
+		for _, key := range []Key{once, c.owner} {
+			if _, rest, err := Open(bytes.NewReader(out.Bytes()), key); err != nil {
+				t.Error(err)
+			} else if text, err := io.ReadAll(rest); err != nil || string(text) != "store" {
+				t.Errorf("%q %v", text, err)
+			}
+		}
+	}
+}
+
 // What is written comes back, with the passphrase or identity and with no other;
 // nothing of it is readable without.
 func TestRoundTrip(t *testing.T) {
