@@ -3,6 +3,7 @@ package replica
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"iter"
 
 	"github.com/tipmesh/tipmesh/protocol"
 )
@@ -98,16 +99,16 @@ func answerVector(v View, m *GetVector) *Vector {
 		return out
 	}
 	out.Differ = make([]byte, Buckets/8)
-	for b := int(m.After[0]); b < Buckets; b++ {
-		var digest [BucketDigest]byte
-		list := bucketOf(v, byte(b))
-		if len(list) > 0 {
-			digest = digestBucket(list)
+	next := int(m.After[0])
+	for list := range bucketsFrom(v, m.After[0]) {
+		b := int(list[0].Feed[0])
+		for ; next < b; next++ {
+			out.differs(m, next, [BucketDigest]byte{})
 		}
-		if at := b * BucketDigest; string(digest[:]) == string(m.Digests[at:at+BucketDigest]) {
+		next++
+		if !out.differs(m, b, digestBucket(list)) {
 			continue
 		}
-		out.Differ[b/8] |= 0x80 >> (b % 8)
 		for _, f := range list {
 			if f.Feed.Compare(m.After) <= 0 {
 				continue
@@ -119,30 +120,48 @@ func answerVector(v View, m *GetVector) *Vector {
 			out.Feeds = append(out.Feeds, f)
 		}
 	}
+	for ; next < Buckets; next++ {
+		out.differs(m, next, [BucketDigest]byte{})
+	}
 	return out
 }
 
-// bucketOf gives the states of the feeds whose ID begins with the byte.
-func bucketOf(v View, b byte) (list []FeedState) {
-	var after protocol.FeedID
-	if b > 0 {
-		after[0] = b - 1
+// differs notes and reports whether a bucket's digest is not the asker's.
+func (v *Vector) differs(m *GetVector, b int, digest [BucketDigest]byte) bool {
+	if at := b * BucketDigest; string(digest[:]) == string(m.Digests[at:at+BucketDigest]) {
+		return false
+	}
+	v.Differ[b/8] |= 0x80 >> (b % 8)
+	return true
+}
+
+// bucketsFrom gives the states of each bucket that is not empty, from one on.
+func bucketsFrom(v View, first byte) iter.Seq[[]FeedState] {
+	var after protocol.FeedID // the last that is in no bucket asked for
+	if first > 0 {
+		after[0] = first - 1
 		for i := range after[1:] {
 			after[1+i] = 0xff
 		}
 	}
-	for {
-		part, more := v.States(after, 16)
-		for i := range part {
-			if part[i].Feed[0] != b {
-				return list
+	return func(yield func([]FeedState) bool) {
+		var list []FeedState
+		for more := true; more; {
+			var part []FeedState
+			part, more = v.States(after, MaxFeeds)
+			for i := range part {
+				if len(list) > 0 && list[0].Feed[0] != part[i].Feed[0] {
+					if !yield(list) {
+						return
+					}
+					list = nil
+				}
+				list, after = append(list, part[i]), part[i].Feed
 			}
-			list = append(list, part[i])
 		}
-		if !more || len(part) == 0 {
-			return list
+		if len(list) > 0 {
+			yield(list)
 		}
-		after = part[len(part)-1].Feed
 	}
 }
 

@@ -24,7 +24,7 @@ func newMesh(t *testing.T, nodes, feeds, entries int) *world {
 	}
 	for i, n := range w.nodes {
 		for j := range feeds {
-			id := feedOf(fmt.Sprintf("%c%d of %d", 'a'+i%26, j, i))
+			id := meshFeed(i, j)
 			w.feeds = append(w.feeds, id)
 			for range entries {
 				e := n.home.write(id, 0, 40)
@@ -45,6 +45,10 @@ func newMesh(t *testing.T, nodes, feeds, entries int) *world {
 	return w
 }
 
+func meshFeed(node, feed int) protocol.FeedID {
+	return protocol.FeedID(protocol.HashOf(fmt.Appendf(nil, "feed %d of %d", feed, node)))
+}
+
 // rate is how many bytes of sync messages a node sends in a second, over so long.
 func (w *world) rate(d time.Duration) float64 {
 	total := 0
@@ -54,49 +58,71 @@ func (w *world) rate(d time.Duration) float64 {
 	return float64(total) / float64(len(w.nodes)) / d.Seconds()
 }
 
-func testMeasure(t *testing.T) {
-	w := newMesh(t, 30, 4, 3)
-	w.run(w.now.Add(10 * time.Minute))
-	t.Logf("idle %f %v %v", w.rate(10*time.Minute), w.bytes, w.sent)
-	for _, gap := range []time.Duration{10 * time.Second, time.Second, 100 * time.Millisecond} {
-		clear(w.bytes)
-		clear(w.sent)
-		for at := time.Duration(0); at < 2*time.Minute; at += gap {
-			n := w.nodes[w.rng.IntN(len(w.nodes))]
-			id := feedOf(fmt.Sprintf("%c%d of %d", 'a'+n.index%26, w.rng.IntN(4), n.index))
-			w.after(at, func() { w.put(n, id, 2000) })
-		}
-		w.run(w.now.Add(2 * time.Minute))
-		t.Logf("gap %v: %f %v %v", gap, w.rate(2*time.Minute), w.bytes, w.sent)
-	}
-	for _, gap := range []time.Duration{time.Second, 100 * time.Millisecond, 20 * time.Millisecond} {
-		clear(w.bytes)
-		clear(w.sent)
-		w.loss, w.lost, w.gave = 0.01, 0, 0
-		n := 0
-		for at := time.Duration(0); at < 2*time.Minute; at += gap {
-			n++
-			node := w.nodes[3]
-			id := feedOf(fmt.Sprintf("%c%d of %d", 'a'+node.index%26, 0, node.index))
-			w.after(at, func() { w.put(node, id, 2000) })
-		}
-		w.run(w.now.Add(3 * time.Minute))
-		w.loss = 0
-		t.Logf("loss 1%%, gap %v: lost %d gave %d of %d: %v", gap, w.lost, w.gave, 29*n, w.bytes)
-	}
-}
-
-// put has a node write an entry of a size, which gossip carries.
-func (w *world) put(n *simNode, id protocol.FeedID, size uint32) {
+// put has a node write an entry of a size, which gossip carries; feed says of
+// which of its feeds.
+func (w *world) put(n *simNode, feed int, size uint32) {
+	id := meshFeed(n.index, feed)
 	e := n.home.write(id, w.rng.Uint64(), size)
 	n.event(func(m *Machine) { m.Changed(n.now(), id) })
 	for _, other := range w.nodes {
 		switch {
 		case other == n:
 		case w.rng.Float64() < w.loss:
-			w.lost++
+			w.lost += len(Encode(&Entries{Entries: []Entry{{Header: e.header(), Payload: e.payload()}}}))
 		default:
 			n.gossip(other, Entry{Header: e.header(), Payload: e.payload()}, id)
+		}
+	}
+}
+
+// TestIdleMesh checks what 30 nodes that hold the same send: the goal is 2 kB a
+// second.
+func TestIdleMesh(t *testing.T) {
+	w := newMesh(t, 30, 4, 3)
+	const span = 10 * time.Minute
+	w.run(w.now.Add(span))
+	if got := w.rate(span); got > 300 || w.sent[TypeHello] == 0 {
+		t.Errorf("%.0f bytes a second of each node: %v", got, w.bytes)
+	} else {
+		t.Logf("%.0f bytes a second of each node: %v", got, w.bytes)
+	}
+}
+
+// TestVectorsUnderWrites checks that nodes that hold many feeds do not fetch all
+// that is told of them again and again while some grow.
+func TestVectorsUnderWrites(t *testing.T) {
+	w := newMesh(t, 6, 200, 1)
+	const span = 2 * time.Minute
+	for at := time.Duration(0); at < span; at += 50 * time.Millisecond {
+		w.after(at, func() { w.put(w.nodes[w.rng.IntN(6)], w.rng.IntN(4), 40) })
+	}
+	w.run(w.now.Add(span))
+	got := float64(w.bytes[TypeGetVector]+w.bytes[TypeVector]) / float64(w.sent[TypeHello])
+	whole := float64(len(Encode(&Vector{Feeds: must(w.nodes[0].home.States(protocol.FeedID{}, MaxFeeds))})))
+	if w.sent[TypeHello] == 0 || got > whole/10 {
+		t.Errorf("%.0f bytes of vectors for each hello, a whole one has %.0f", got, whole)
+	} else {
+		t.Logf("%.0f bytes of vectors for each hello, a whole one has %.0f", got, whole)
+	}
+}
+
+func must(list []FeedState, _ bool) []FeedState { return list }
+
+// TestLossCostsWhatWasLost checks that sync brings what gossip lost and little
+// else: the goal is 1.2 times as much.
+func TestLossCostsWhatWasLost(t *testing.T) {
+	for _, gap := range []time.Duration{time.Second, 100 * time.Millisecond, 20 * time.Millisecond} {
+		w := newMesh(t, 8, 1, 1)
+		w.loss = 0.01
+		for at := time.Duration(0); at < time.Minute; at += gap {
+			w.after(at, func() { w.put(w.nodes[3], 0, 2000) })
+		}
+		w.run(w.now.Add(2 * time.Minute))
+		moved := w.bytes[TypeGetEntries] + w.bytes[TypeEntries] + w.bytes[TypeGetPayloads] + w.bytes[TypePayloads]
+		if ratio := float64(moved) / float64(w.lost); !w.same() || w.lost == 0 || ratio > 1.2 {
+			t.Errorf("an entry each %v: %d bytes lost, %d transferred: %.2f; same: %v", gap, w.lost, moved, ratio, w.same())
+		} else {
+			t.Logf("an entry each %v: %d bytes lost, %d transferred: %.2f", gap, w.lost, moved, ratio)
 		}
 	}
 }

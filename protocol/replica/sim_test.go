@@ -289,7 +289,7 @@ func (w *world) plan() {
 
 func (w *world) writer(feed int) *simNode {
 	letter := w.feeds[feed][0]
-	return w.nodes[letter-'a']
+	return w.nodes[int(letter-'a')%len(w.nodes)]
 }
 
 func (w *world) partition() {

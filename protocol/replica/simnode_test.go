@@ -11,7 +11,7 @@ import (
 func (n *simNode) boot() {
 	n.alive, n.life = true, n.life+1
 	n.machine = New(Config{Seed: n.w.seed + uint64(n.index)}, n.home)
-	if n.w.seed%2 == 0 {
+	if n.w.seed%4 == 0 {
 		n.machine.few = 0 // simulated nodes have few feeds
 	}
 	n.timer = time.Time{}
