@@ -26,6 +26,9 @@ const (
 	ReasonForeign = "foreign" // it is of another mesh
 )
 
+// RawEntry is an entry as it travels: the signed header, and the payload or nil.
+type RawEntry = replica.Entry
+
 // Taken counts what became of things carried in.
 type Taken struct {
 	New     int
@@ -91,7 +94,7 @@ func (n *Node) TakeStatements(raws [][]byte) (t Taken, left [][]byte, err error)
 // TakeEntries stores entries that no neighbour brought as if one had: signature,
 // chain, writer and cut are checked alike. gaps says, of feeds whose entries came
 // too early, which ones are missing before them.
-func (n *Node) TakeEntries(list []replica.Entry) (t Taken, gaps map[protocol.FeedID]store.Range, err error) {
+func (n *Node) TakeEntries(list []RawEntry) (t Taken, gaps map[protocol.FeedID]store.Range, err error) {
 	if n.full() {
 		return t, nil, fmt.Errorf("take entries: %w", store.ErrDiskFull)
 	}
@@ -140,7 +143,7 @@ func (n *Node) TakeEntries(list []replica.Entry) (t Taken, gaps map[protocol.Fee
 
 // readCarried gives what can be read of entries, in order, and of which of them
 // the payload cannot be used.
-func (n *Node) readCarried(list []replica.Entry, t *Taken) (out []incoming, faulty map[*protocol.Header]bool) {
+func (n *Node) readCarried(list []RawEntry, t *Taken) (out []incoming, faulty map[*protocol.Header]bool) {
 	parsed, faults := make([]incoming, len(list)), make([]string, len(list))
 	var g errgroup.Group
 	g.SetLimit(runtime.GOMAXPROCS(0))
@@ -233,14 +236,14 @@ func (n *Node) Since(f FeedShown, at int64) uint64 {
 }
 
 // Carry calls fn for the entries of a feed from one on, as they travel.
-func (n *Node) Carry(ctx context.Context, f FeedShown, from uint64, fn func(replica.Entry) error) error {
+func (n *Node) Carry(ctx context.Context, f FeedShown, from uint64, fn func(RawEntry) error) error {
 	var failed error
 	err := n.store.Range(f.Feed, max(from, 1), func(e store.Entry) bool {
 		if e.Header.Seq > f.Head {
 			return false
 		}
 		if failed = ctx.Err(); failed == nil {
-			failed = fn(replica.Entry{Header: e.Header.Raw(), Payload: e.Payload})
+			failed = fn(RawEntry{Header: e.Header.Raw(), Payload: e.Payload})
 		}
 		return failed == nil
 	})

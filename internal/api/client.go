@@ -245,6 +245,23 @@ func (c *Client) send(ctx context.Context, method, path string, body, out any) e
 	return c.call(ctx, method, path, bytes.NewReader(raw), out)
 }
 
+// stream makes one call whose answer is a file.
+func (c *Client) stream(ctx context.Context, method, path string, body any) (io.ReadCloser, error) {
+	var in io.Reader
+	if body != nil {
+		raw, err := json.Marshal(body)
+		if err != nil {
+			return nil, Errorf(CodeInternal, "write the question: %v", err)
+		}
+		in = bytes.NewReader(raw)
+	}
+	resp, err := c.do(ctx, method, path, in)
+	if err != nil {
+		return nil, err
+	}
+	return resp.Body, nil
+}
+
 // call makes one call and reads its one answer.
 func (c *Client) call(ctx context.Context, method, path string, body io.Reader, out any) error {
 	resp, err := c.do(ctx, method, path, body)

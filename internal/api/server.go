@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"sync"
@@ -71,6 +72,11 @@ func New(n *node.Node, o Options) *Server {
 		"PATCH /v1/card":                       s.setCard,
 		"POST /v1/invite":                      s.invite,
 		"GET /v1/status":                       s.status,
+		"GET /v1/backup":                       s.backup,
+		"GET /v1/verify":                       s.verify,
+		"GET /v1/object/{ref}/entry":           s.showEntry,
+		"POST /v1/carry/out":                   s.carryOut,
+		"POST /v1/carry/in":                    s.carryIn,
 	} {
 		s.mux.HandleFunc(pattern, s.handle(h))
 	}
@@ -119,6 +125,10 @@ func (s *Server) handle(h func(http.ResponseWriter, *http.Request) error) http.H
 			limit, patience = maxShareBody+1, shareRead
 		case "/v1/lookup":
 			limit = maxLookupBody
+		case "/v1/carry/out":
+			limit = carryQuestion
+		case "/v1/carry/in":
+			limit = math.MaxInt64 // a frame at a time is held
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, limit)
 		control := http.NewResponseController(w)
