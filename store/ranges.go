@@ -1,6 +1,10 @@
 package store
 
-import "sort"
+import (
+	"encoding/binary"
+	"errors"
+	"sort"
+)
 
 // Ranges is a set of sequence numbers: ascending ranges with gaps between them.
 // Methods that change it may reuse its memory.
@@ -61,3 +65,57 @@ func (r Ranges) Remove(seq uint64) Ranges {
 	}
 	return r
 }
+
+// Clone gives a set of its own memory.
+func (r Ranges) Clone() Ranges { return append(Ranges(nil), r...) }
+
+// Cut takes out all that is greater than last.
+func (r Ranges) Cut(last uint64) Ranges {
+	for len(r) > 0 && r[len(r)-1].First > last {
+		r = r[:len(r)-1]
+	}
+	if n := len(r); n > 0 && r[n-1].Last > last {
+		r = r.Clone()
+		r[n-1].Last = last
+	}
+	return r
+}
+
+// Count is how many sequence numbers are in the set.
+func (r Ranges) Count() (n uint64) {
+	for _, x := range r {
+		n += x.Last - x.First + 1
+	}
+	return n
+}
+
+// Encode writes the set; ParseRanges reads it.
+func (r Ranges) Encode() []byte {
+	b, last := []byte{}, uint64(0)
+	for _, x := range r {
+		b = binary.AppendUvarint(b, x.First-last)
+		b = binary.AppendUvarint(b, x.Last-x.First)
+		last = x.Last
+	}
+	return b
+}
+
+// ParseRanges reads what Encode wrote.
+func ParseRanges(b []byte) (r Ranges, err error) {
+	last := uint64(0)
+	for len(b) > 0 {
+		skip, n := binary.Uvarint(b)
+		if n <= 0 {
+			return nil, errRanges
+		}
+		more, m := binary.Uvarint(b[n:])
+		if m <= 0 || skip == 0 || last+skip < last || last+skip+more < last {
+			return nil, errRanges
+		}
+		x := Range{last + skip, last + skip + more}
+		r, b, last = append(r, x), b[n+m:], x.Last
+	}
+	return r, nil
+}
+
+var errRanges = errors.New("ranges are cut or out of order")

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/tipmesh/tipmesh/store"
@@ -27,6 +28,25 @@ func TestRangesAgainstMap(t *testing.T) {
 			if set.Has(seq) != model[seq] {
 				t.Fatalf("step %d: Has(%d) = %v in %v", step, seq, set.Has(seq), set)
 			}
+		}
+	}
+}
+
+func TestRangesEncode(t *testing.T) {
+	var r store.Ranges
+	for _, seq := range []uint64{1, 2, 3, 7, 9, 10, 1 << 40} {
+		r = r.Add(seq)
+	}
+	got, err := store.ParseRanges(r.Encode())
+	if err != nil || !slices.Equal(got, r) || got.Count() != 7 {
+		t.Errorf("%v %v", got, err)
+	}
+	if c := r.Cut(9); !slices.Equal(c, store.Ranges{{First: 1, Last: 3}, {First: 7, Last: 7}, {First: 9, Last: 9}}) || r[2].Last != 10 {
+		t.Errorf("cut: %v of %v", c, r)
+	}
+	for _, bad := range [][]byte{{1}, {0, 1}, {1, 0x80}, {0x80}} {
+		if got, err := store.ParseRanges(bad); err == nil {
+			t.Errorf("%v: %v", bad, got)
 		}
 	}
 }

@@ -36,7 +36,8 @@ type Feed struct {
 	Head    uint64             // headers 1 to Head are held, without gaps
 	HeadID  protocol.EntryID   // the entry at Head
 	Kind    protocol.EntryKind // kind of the first entry: tells direct feeds apart
-	Missing []Range            // payloads within 1 to Head that are not held, ascending
+	Missing []Range            // payloads within 1 to Head that are not held though they may be, ascending
+	Erased  []Range            // payloads that went for good, ascending; not to be changed
 	Bytes   uint64             // payload bytes held
 }
 
@@ -50,6 +51,11 @@ type Commit struct {
 	// before it in this commit). An entry already held with the same ID fills
 	// in its payload where that was missing and is ignored otherwise.
 	Entries []Entry
+	// Erase names held entries whose payloads go for good, whether they are held
+	// or not: headers stay, Missing does not count them, and what brings such a
+	// payload again, or makes it Readable, is passed over. Arrivals keep their
+	// places.
+	Erase []Place
 	// Readable names held payloads that can be opened from now on (or whose
 	// payload is in this commit): each becomes an arrival, in this order.
 	Readable []Place
@@ -90,7 +96,8 @@ type Entries interface {
 	// Commit makes the changes durable (synced to disk) before it returns, or
 	// none of them. Commits that run at the same time share one sync. It gives
 	// the number of the last arrival. It fails with ErrOrder, ErrConflict, or
-	// ErrNotFound where Readable names a payload that is not held. store/badger
+	// ErrNotFound where Readable names a payload that is not held, or Erase an
+	// entry. store/badger
 	// writes commits beyond one transaction's size in parts: see there.
 	Commit(ctx context.Context, c *Commit) (lastArrival uint64, err error)
 
@@ -188,6 +195,9 @@ type IndexBatch struct {
 type Index interface {
 	// Put adds a batch and moves the checkpoint.
 	Put(b *IndexBatch) error
+	// Remove takes out the versions that came with the arrivals that the objects
+	// name, and no others; the objects have their values. Count does not see it.
+	Remove(objects []Object) error
 	// Checkpoint is the last arrival that look-ups include.
 	Checkpoint() uint64
 	// ByValue gives the newest version of every object, of every member, whose

@@ -76,10 +76,14 @@ func (s *Store) dropLast(id protocol.FeedID, f *feed) (unit, error) {
 		return nil, fmt.Errorf("read entry %d: %w", p.Seq, err)
 	}
 	u := unit{{headerKey(p), nil}}
-	if f.holds(p.Seq) {
+	switch {
+	case f.erased.Has(p.Seq):
+		f.erased = f.erased.Cut(p.Seq - 1)
+		u = append(u, erasedOp(id, f))
+	case f.holds(p.Seq):
 		f.bytes -= h.Size
 		u = append(u, op{payloadKey(p), nil})
-	} else {
+	default:
 		f.missing = f.missing.Remove(p.Seq)
 		u = append(u, op{placeKey(keyMissing, p), nil})
 	}

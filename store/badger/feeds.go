@@ -21,6 +21,7 @@ type feed struct {
 	kind    protocol.EntryKind
 	bytes   uint64
 	missing store.Ranges
+	erased  store.Ranges // shared by clones: a change makes another
 }
 
 func (f *feed) clone() *feed {
@@ -31,13 +32,13 @@ func (f *feed) clone() *feed {
 
 // holds reports whether the payload at seq is held.
 func (f *feed) holds(seq uint64) bool {
-	return seq >= 1 && seq <= f.head && !f.missing.Has(seq)
+	return seq >= 1 && seq <= f.head && !f.missing.Has(seq) && !f.erased.Has(seq)
 }
 
 func (f *feed) public(id protocol.FeedID) store.Feed {
 	return store.Feed{
 		ID: id, Node: f.node, Head: f.head, HeadID: f.headID, Kind: f.kind,
-		Missing: slices.Clone(f.missing), Bytes: f.bytes,
+		Missing: slices.Clone(f.missing), Erased: f.erased, Bytes: f.bytes,
 	}
 }
 
@@ -97,7 +98,21 @@ func loadFeeds(txn *kv.Txn) (map[protocol.FeedID]*feed, error) {
 		f.missing = f.missing.Add(p.Seq)
 		return true, nil
 	})
-	return feeds, err
+	if err != nil {
+		return nil, err
+	}
+	return feeds, scan(txn, []byte{keyErased}, nil, true, func(item *kv.Item) (bool, error) {
+		value, err := valueOf(item)
+		if err != nil || len(item.Key()) != 33 {
+			return false, fmt.Errorf("read erased payloads %x: %w", item.Key(), err)
+		}
+		f := feeds[protocol.FeedID(item.Key()[1:])]
+		if f == nil {
+			return false, fmt.Errorf("read erased payloads %x: no such feed", item.Key())
+		}
+		f.erased, err = store.ParseRanges(value)
+		return true, err
+	})
 }
 
 // lastArrival reads the newest arrival's number.

@@ -166,6 +166,54 @@ func (x *Index) Put(b *store.IndexBatch) error {
 	return nil
 }
 
+// Remove takes out versions that came with some arrivals.
+func (x *Index) Remove(objects []store.Object) error {
+	if x.readOnly {
+		return errors.New("remove from index: it is open for reading only")
+	}
+	x.put.Lock()
+	defer x.put.Unlock()
+	x.open.RLock()
+	defer x.open.RUnlock()
+	if x.closed {
+		return store.ErrClosed
+	}
+	wb := x.db.NewWriteBatch()
+	defer wb.Cancel()
+	for i := range objects {
+		if err := x.remove(wb, &objects[i]); err != nil {
+			return fmt.Errorf("remove from index: %w", err)
+		}
+	}
+	if err := wb.Flush(); err != nil {
+		return fmt.Errorf("remove from index: %w", err)
+	}
+	return nil
+}
+
+// remove takes out one version, unless another arrival brought it too, later.
+func (x *Index) remove(wb *kv.WriteBatch, o *store.Object) error {
+	id := sumOfID(o.ID)
+	raw, err := get(x.db, objectKey(id, o))
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	if held, err := parseRow(raw); err != nil || held.Arrival != o.Arrival {
+		return err
+	}
+	if err := wb.Delete(objectKey(id, o)); err != nil {
+		return err
+	}
+	for _, v := range o.Values {
+		if err := wb.Delete(valueKey(v, id, o)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // row is one key and its value.
 type row struct{ key, value []byte }
 

@@ -16,6 +16,7 @@ const (
 	keyEntry     = 'e' // e feed seq part: header (part 0) and payload (part 1), side by side for Range
 	keyFeed      = 'f' // f feed: see feed.record; rewritten with every entry
 	keyMissing   = 'x' // x feed seq: the payload is not held, so that opening need not visit every entry
+	keyErased    = 'z' // z feed: the payloads that went for good, as store.Ranges
 	keyArrival   = 'a' // a number: place
 	keyArrived   = 'r' // r feed seq: the number of the place's arrival
 	keySetting   = 't' // t name: value
@@ -31,6 +32,8 @@ func statementKey(id protocol.StatementID) []byte {
 }
 
 func feedKey(id protocol.FeedID) []byte { return append([]byte{keyFeed}, id[:]...) }
+
+func erasedKey(id protocol.FeedID) []byte { return append([]byte{keyErased}, id[:]...) }
 
 func settingKey(name string) []byte { return append([]byte{keySetting}, name...) }
 

@@ -112,6 +112,9 @@ func (l *layer) add(c *store.Commit) error {
 			return err
 		}
 	}
+	if err := l.addErased(c.Erase); err != nil {
+		return err
+	}
 	for _, p := range c.Readable {
 		if err := l.addArrival(p); err != nil {
 			return err
@@ -169,7 +172,7 @@ func (l *layer) addAgain(e *store.Entry) error {
 			return fmt.Errorf("commit entry %d of feed %s: %w", h.Seq, h.Feed.Short(), store.ErrConflict)
 		}
 	}
-	if e.Payload == nil || l.view(h.Feed).holds(h.Seq) {
+	if f := l.view(h.Feed); e.Payload == nil || f.holds(h.Seq) || f.erased.Has(h.Seq) {
 		return nil
 	}
 	f := l.edit(h.Feed)
@@ -182,7 +185,11 @@ func (l *layer) addAgain(e *store.Entry) error {
 }
 
 func (l *layer) addArrival(p store.Place) error {
-	if f := l.view(p.Feed); f == nil || !f.holds(p.Seq) {
+	f := l.view(p.Feed)
+	if f != nil && f.erased.Has(p.Seq) {
+		return nil
+	}
+	if f == nil || !f.holds(p.Seq) {
 		return fmt.Errorf("commit arrival of entry %d of feed %s: payload: %w", p.Seq, p.Feed.Short(), store.ErrNotFound)
 	}
 	if had, err := l.hasArrived(p); err != nil || had {

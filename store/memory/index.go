@@ -108,6 +108,32 @@ func (x *Index) add(o store.Object) {
 	}
 }
 
+// Remove takes out versions that came with some arrivals.
+func (x *Index) Remove(objects []store.Object) error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.closed {
+		return store.ErrClosed
+	}
+	for _, o := range objects {
+		key := objectKey{o.Member, o.ID}
+		x.objects[key] = slices.DeleteFunc(x.objects[key], func(v store.Object) bool {
+			return v.Modified == o.Modified && v.Content == o.Content && v.Arrival == o.Arrival
+		})
+		if len(x.objects[key]) > 0 {
+			continue // values that no version has any more do no harm
+		}
+		delete(x.objects, key)
+		for _, v := range o.Values {
+			delete(x.values[v], key)
+		}
+		if x.ids[o.ID] = slices.DeleteFunc(x.ids[o.ID], func(m protocol.MemberID) bool { return m == o.Member }); len(x.ids[o.ID]) == 0 {
+			delete(x.ids, o.ID)
+		}
+	}
+	return nil
+}
+
 // Checkpoint is the last arrival that look-ups include.
 func (x *Index) Checkpoint() uint64 {
 	x.mu.RLock()
@@ -129,7 +155,8 @@ func (x *Index) ByValue(v store.Value) (found []store.Object, err error) {
 		return nil, store.ErrClosed
 	}
 	for key := range x.values[v] {
-		if o := x.objects[key][0]; slices.Contains(o.Values, v) {
+		if list := x.objects[key]; len(list) > 0 && slices.Contains(list[0].Values, v) {
+			o := list[0]
 			found = append(found, shown(o))
 		}
 	}

@@ -34,6 +34,7 @@ type Store struct {
 type feed struct {
 	entries []store.Entry // by sequence number, from 1
 	missing store.Ranges
+	erased  store.Ranges // shared by clones: a change makes another
 	bytes   uint64
 }
 
@@ -70,7 +71,7 @@ func (s *Store) Clone() *Store {
 }
 
 func (f *feed) clone() *feed {
-	return &feed{entries: slices.Clone(f.entries), missing: slices.Clone(f.missing), bytes: f.bytes}
+	return &feed{entries: slices.Clone(f.entries), missing: slices.Clone(f.missing), erased: f.erased, bytes: f.bytes}
 }
 
 func (f *feed) head() uint64 {
@@ -84,7 +85,7 @@ func (f *feed) public(id protocol.FeedID) store.Feed {
 	first, last := f.entries[0].Header, f.entries[len(f.entries)-1].Header
 	return store.Feed{
 		ID: id, Node: first.Node, Head: f.head(), HeadID: last.ID(), Kind: first.Kind,
-		Missing: slices.Clone(f.missing), Bytes: f.bytes,
+		Missing: slices.Clone(f.missing), Erased: f.erased, Bytes: f.bytes,
 	}
 }
 
@@ -108,7 +109,14 @@ type draft struct {
 	s       *Store
 	added   map[protocol.FeedID][]store.Entry
 	filled  map[store.Place][]byte
+	erased  map[store.Place]bool
 	arrived []store.Place
+}
+
+// gone reports whether a payload went for good, or will with this commit.
+func (d *draft) gone(p store.Place) bool {
+	f := d.s.feeds[p.Feed]
+	return d.erased[p] || f != nil && f.erased.Has(p.Seq)
 }
 
 // Commit makes all of the changes or none.
@@ -127,14 +135,23 @@ func (s *Store) Commit(ctx context.Context, c *store.Commit) (uint64, error) {
 	if s.closed {
 		return 0, store.ErrClosed
 	}
-	d := &draft{s: s, added: map[protocol.FeedID][]store.Entry{}, filled: map[store.Place][]byte{}}
+	d := &draft{s: s, added: map[protocol.FeedID][]store.Entry{}, filled: map[store.Place][]byte{}, erased: map[store.Place]bool{}}
 	for _, e := range c.Entries {
 		if err := d.entry(e); err != nil {
 			return 0, err
 		}
 	}
+	for _, p := range c.Erase {
+		if d.at(p) == nil {
+			return 0, fmt.Errorf("erase entry %d of feed %s: %w", p.Seq, p.Feed.Short(), store.ErrNotFound)
+		}
+		d.erased[p] = true
+	}
 	seen := map[store.Place]bool{}
 	for _, p := range c.Readable {
+		if d.gone(p) {
+			continue
+		}
 		if e := d.at(p); e == nil || e.Payload == nil && d.filled[p] == nil {
 			return 0, fmt.Errorf("commit arrival of entry %d of feed %s: payload: %w", p.Seq, p.Feed.Short(), store.ErrNotFound)
 		}
@@ -170,7 +187,7 @@ func (d *draft) entry(e store.Entry) error {
 		if held.Header.ID() != h.ID() {
 			return fail(store.ErrConflict)
 		}
-		if e.Payload != nil && held.Payload == nil {
+		if e.Payload != nil && held.Payload == nil && !d.gone(p) {
 			d.filled[p] = e.Payload
 		}
 		return nil
@@ -211,6 +228,9 @@ func (d *draft) apply(c *store.Commit) {
 		f.bytes += uint64(len(payload))
 		s.bytes += uint64(len(payload))
 	}
+	for p := range d.erased {
+		s.feeds[p.Feed].erase(p.Seq, &s.bytes)
+	}
 	for _, p := range d.arrived {
 		s.arrivals = append(s.arrivals, p)
 		s.arrived[p] = struct{}{}
@@ -222,6 +242,16 @@ func (d *draft) apply(c *store.Commit) {
 			s.settings[name] = slices.Clone(value)
 		}
 	}
+}
+
+// erase lets a payload go.
+func (f *feed) erase(seq uint64, total *uint64) {
+	e := &f.entries[seq-1]
+	f.bytes -= uint64(len(e.Payload))
+	*total -= uint64(len(e.Payload))
+	e.Payload = nil
+	f.missing = f.missing.Remove(seq)
+	f.erased = f.erased.Clone().Add(seq)
 }
 
 // Drop takes away the entries of a feed from a place on.
@@ -247,6 +277,7 @@ func (s *Store) Drop(ctx context.Context, from store.Place) error {
 		delete(s.arrived, store.Place{Feed: from.Feed, Seq: e.Header.Seq})
 	}
 	f.entries = f.entries[:from.Seq-1]
+	f.erased = f.erased.Cut(from.Seq - 1)
 	s.arrivals = slices.Clone(s.arrivals) // readers may have the old ones
 	for i, p := range s.arrivals {
 		if p.Feed == from.Feed && p.Seq >= from.Seq {

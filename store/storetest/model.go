@@ -21,7 +21,7 @@ func testModel(t *testing.T, f Factory) {
 	for seed := range uint64(6) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			m := &model{
-				h: f(t), rng: rand.New(rand.NewPCG(seed, 7)), entries: map[store.Place]store.Entry{},
+				h: f(t), rng: rand.New(rand.NewPCG(seed, 7)), entries: map[store.Place]store.Entry{}, erased: map[store.Place]bool{},
 				settings: map[string][]byte{}, statements: map[protocol.StatementID]bool{},
 			}
 			for i := range 3 {
@@ -62,6 +62,7 @@ type model struct {
 
 	writers    []*history
 	entries    map[store.Place]store.Entry
+	erased     map[store.Place]bool
 	arrivals   []store.Place
 	settings   map[string][]byte
 	statements map[protocol.StatementID]bool
@@ -69,7 +70,7 @@ type model struct {
 
 func (m *model) clone() *model {
 	c := *m
-	c.entries, c.settings, c.statements = maps.Clone(m.entries), maps.Clone(m.settings), maps.Clone(m.statements)
+	c.entries, c.settings, c.statements, c.erased = maps.Clone(m.entries), maps.Clone(m.settings), maps.Clone(m.statements), maps.Clone(m.erased)
 	return &c
 }
 
@@ -134,6 +135,10 @@ func (m *model) commit(t *testing.T) *store.Commit {
 			}
 		}
 	}
+	for range m.rng.IntN(6) - 2 {
+		w := m.writers[m.rng.IntN(len(m.writers))].w
+		c.Erase = append(c.Erase, w.At(1+uint64(m.rng.IntN(int(m.head(w.Feed()))+2))))
+	}
 	if m.rng.IntN(3) == 0 {
 		name := string(rune('a' + m.rng.IntN(5)))
 		c.Settings[name] = [][]byte{nil, {}, {1}, Payload(m.rng.Uint64(), 3000)}[m.rng.IntN(4)]
@@ -157,7 +162,7 @@ func (m *model) apply(c *store.Commit) error {
 		switch head := m.head(p.Feed); {
 		case held.Header != nil && held.Header.ID() != e.Header.ID():
 			return store.ErrConflict
-		case held.Header != nil && (held.Payload != nil || e.Payload == nil):
+		case held.Header != nil && (held.Payload != nil || e.Payload == nil || m.erased[p]):
 		case held.Header != nil, p.Seq == 1:
 			m.entries[p] = e
 		case p.Seq != head+1 || m.entries[store.Place{Feed: p.Feed, Seq: head}].Header.ID() != e.Header.Prev:
@@ -166,7 +171,17 @@ func (m *model) apply(c *store.Commit) error {
 			m.entries[p] = e
 		}
 	}
+	for _, p := range c.Erase {
+		e := m.entries[p]
+		if e.Header == nil {
+			return store.ErrNotFound
+		}
+		m.entries[p], m.erased[p] = Header(e), true
+	}
 	for _, p := range c.Readable {
+		if m.erased[p] {
+			continue
+		}
 		if m.entries[p].Payload == nil {
 			return store.ErrNotFound
 		}
@@ -194,6 +209,7 @@ func (m *model) apply(c *store.Commit) error {
 func (m *model) drop(from store.Place) {
 	gone := func(p store.Place) bool { return p.Feed == from.Feed && p.Seq >= from.Seq }
 	maps.DeleteFunc(m.entries, func(p store.Place, _ store.Entry) bool { return gone(p) })
+	maps.DeleteFunc(m.erased, func(p store.Place, _ bool) bool { return gone(p) })
 	for i, p := range m.arrivals {
 		if gone(p) {
 			m.arrivals[i] = store.Place{}
@@ -216,7 +232,7 @@ func (m *model) compare(t *testing.T) {
 			continue
 		}
 		feeds++
-		var missing store.Ranges
+		var missing, erased store.Ranges
 		var size uint64
 		for seq := uint64(1); seq <= head; seq++ {
 			want := m.entries[hist.w.At(seq)]
@@ -225,9 +241,15 @@ func (m *model) compare(t *testing.T) {
 				t.Fatalf("entry %d of %s: %v", seq, id.Short(), err)
 			}
 			size += uint64(len(want.Payload))
-			if want.Payload == nil {
+			switch {
+			case m.erased[hist.w.At(seq)]:
+				erased = erased.Add(seq)
+			case want.Payload == nil:
 				missing = missing.Add(seq)
 			}
+		}
+		if fmt.Sprint(erased) != fmt.Sprint(fd.Erased) {
+			t.Fatalf("feed %s: erased %v, want %v", id.Short(), fd.Erased, erased)
 		}
 		if !cmp.Equal([]store.Range(missing), fd.Missing, cmp.Transformer("list", func(r []store.Range) string { return fmt.Sprint(r) })) || fd.Bytes != size {
 			t.Fatalf("feed %s: missing %v, want %v; %d bytes, want %d", id.Short(), fd.Missing, missing, fd.Bytes, size)

@@ -40,6 +40,8 @@ func Run(t *testing.T, f Factory) {
 		{"InvalidNeighbours", testInvalidNeighbours},
 		{"Drop", testDrop},
 		{"DropLong", testDropLong},
+		{"Erase", testErase},
+		{"EraseMany", testEraseMany},
 		{"Crash", testCrash},
 		{"Closed", testClosed},
 		{"Model", testModel},
@@ -49,6 +51,7 @@ func Run(t *testing.T, f Factory) {
 		{"IndexRivals", testIndexRivals},
 		{"IndexRefs", testIndexRefs},
 		{"IndexRow", testIndexRow},
+		{"IndexRemove", testIndexRemove},
 		{"IndexReset", testIndexReset},
 		{"IndexReopen", testIndexReopen},
 	} {
