@@ -87,7 +87,10 @@ func (n *Node) do(m *replica.Machine, effect replica.Effect) {
 	case replica.Store:
 		n.spawn(func() { n.storeSynced(e) })
 	case replica.Learn:
-		n.spawn(func() { n.learnRaw(e.Raw) })
+		n.spawn(func() {
+			n.learnRaw(e.Raw)
+			n.post(func(m *replica.Machine, now time.Time) { m.Learned(now, e.From) })
+		})
 	case replica.Unseal:
 		n.spawn(func() { n.unsealEpochs(e.Sealed) })
 	case replica.Address:

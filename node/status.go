@@ -2,6 +2,8 @@ package node
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/tipmesh/tipmesh/protocol"
@@ -46,9 +48,12 @@ type Peer struct {
 	Handle string
 	Up     bool
 	Behind uint64 // entries held here that it has not said it holds
-	SkewMS int64
-	Heard  int64 // milliseconds since 1970; 0: never
-	Agent  string
+	// Undelivered counts feeds of which it says it holds more than this node, was
+	// asked, and did not give it.
+	Undelivered int
+	SkewMS      int64
+	Heard       int64 // milliseconds since 1970; 0: never
+	Agent       string
 }
 
 // Status reports how the node stands now. With a since, InStep only counts what
@@ -72,7 +77,8 @@ func (n *Node) Status(since time.Time) Status {
 		}
 	}
 	s.Peers = n.peers()
-	s.InStep = n.inStep(since, &s)
+	told := n.inStep(since, &s)
+	s.InStep = told && !slices.ContainsFunc(s.Peers, func(p Peer) bool { return p.Undelivered > 0 })
 	n.judge(&s)
 	return s
 }
@@ -107,7 +113,8 @@ func (n *Node) peers() []Peer {
 }
 
 // inStep asks whether every neighbour has told of all it holds, and all of it is
-// here. A node whose roster has others but that is linked to none is not.
+// here but for what one claims and does not give, which it counts. A node whose
+// roster has others but that is linked to none is not.
 func (n *Node) inStep(since time.Time, s *Status) bool {
 	connected := n.links.connected()
 	if len(connected) == 0 {
@@ -116,7 +123,11 @@ func (n *Node) inStep(since time.Time, s *Status) bool {
 	all := true
 	ok := n.consult(func(m *replica.Machine, _ time.Time) {
 		for _, k := range connected {
-			all = all && m.InStep(k, since)
+			ok, undelivered := m.InStep(k, since)
+			all = all && ok
+			if at := slices.IndexFunc(s.Peers, func(p Peer) bool { return p.Node == k }); at >= 0 {
+				s.Peers[at].Undelivered = undelivered
+			}
 		}
 	})
 	return ok && all && s.Indexed == s.Arrivals
@@ -147,11 +158,17 @@ func (n *Node) judge(s *Status) {
 			alert(Look, a.Text)
 		}
 	}
+	for _, text := range n.groupAlerts() {
+		alert(Look, text)
+	}
 	for _, f := range n.voided() {
 		alert(Look, "of the forked feed "+f.ID.Short()+" a cut voids the branch held here: what is on it is not shown")
 	}
 	up := 0
 	for _, p := range s.Peers {
+		if p.Undelivered > 0 {
+			alert(Look, fmt.Sprintf("%s says that it holds more of %d feeds, and does not give it", p.Handle, p.Undelivered))
+		}
 		if p.Up {
 			up++
 		}
@@ -162,11 +179,15 @@ func (n *Node) judge(s *Status) {
 }
 
 // WaitInStep waits until this node holds everything its neighbours say they
-// hold, as they say it from now on.
+// hold, as they say it from now on, but for what one of them claims and did not
+// give when asked: that may not exist. Status tells of it and is not in step.
 func (n *Node) WaitInStep(ctx context.Context) error {
 	since := n.now()
 	n.post(func(m *replica.Machine, now time.Time) { m.Compare(now, 0); m.Tick(now) })
-	return n.poll(ctx, func() bool { return n.Status(since).InStep })
+	return n.poll(ctx, func() bool {
+		s := n.Status(since)
+		return n.inStep(since, &s)
+	})
 }
 
 // WaitMembers waits until so many members are in, this one included.

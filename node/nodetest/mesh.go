@@ -296,7 +296,13 @@ func (m *Mesh) Settle(within time.Duration, nodes ...int) {
 	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
 	for _, i := range nodes {
-		if err := m.Members[i].Node.WaitInStep(ctx); err != nil {
+		since, n := time.Now(), m.Members[i].Node
+		err := n.WaitInStep(ctx)
+		for err == nil && !n.Status(since).InStep { // a neighbour has still to give what it holds
+			time.Sleep(100 * time.Millisecond)
+			err = ctx.Err()
+		}
+		if err != nil {
 			m.T.Errorf("node %d is not in step after %v: %v", i, within, err)
 		}
 	}

@@ -51,7 +51,8 @@ type Store struct {
 	Items   []Payload // payloads for headers already held
 }
 
-// Learn asks for statements to be checked and stored.
+// Learn asks for statements to be checked and stored. The runtime calls Learned
+// when it is done.
 type Learn struct {
 	From protocol.Key
 	Raw  [][]byte

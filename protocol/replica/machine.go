@@ -75,7 +75,7 @@ func (m *Machine) Down(now time.Time, node protocol.Key) {
 	}
 	p.memory.prune(now, m.cfg.Backoff)
 	for k, mem := range m.memory {
-		if m.peers[k] == nil && len(mem.bad) == 0 && mem.budget == MaxBudget && p.holds == 0 {
+		if m.peers[k] == nil && len(mem.bad) == 0 && !mem.learning && mem.budget == MaxBudget && p.holds == 0 {
 			delete(m.memory, k)
 		}
 	}
@@ -179,21 +179,28 @@ func (m *Machine) Behind() []protocol.FeedID {
 }
 
 // InStep reports whether the neighbour has told of everything it holds at some
-// time after since, and this node holds all of it, statements included.
-func (m *Machine) InStep(node protocol.Key, since time.Time) bool {
+// time after since, and this node holds all of it, statements included, but for
+// feeds of which it was asked and did not give what it claims. It counts those: a
+// node that lacks something is not complete, and one neighbour that claims what
+// there is not must not keep it waiting.
+func (m *Machine) InStep(node protocol.Key, since time.Time) (ok bool, undelivered int) {
 	p := m.peers[node]
 	if p == nil || p.broken || !p.settled || p.partial != nil || p.unread || p.greeted.Before(since) {
-		return false
+		return false, 0
 	}
 	if p.stated != m.view.Greeting().Statements {
-		return false
+		return false, 0
 	}
 	for id := range p.feeds {
-		if m.lacks(p, id) {
-			return false
+		switch {
+		case !m.lacks(p, id):
+		case p.memory.bad[id] == nil:
+			return false, 0
+		default:
+			undelivered++
 		}
 	}
-	return true
+	return true, undelivered
 }
 
 // State is what a neighbour told of one feed.
@@ -221,6 +228,26 @@ func (m *Machine) AskEpochs(now time.Time) {
 func (m *Machine) Compare(now time.Time, within time.Duration) {
 	for _, p := range m.order {
 		p.helloBy(now.Add(within))
+	}
+}
+
+// Learned says that the statements of a Learn effect have been dealt with. Only
+// then is the neighbour asked for more of them: they wait there, not here. Where
+// they could not be kept, the next hello shows it.
+func (m *Machine) Learned(now time.Time, node protocol.Key) {
+	if mem := m.memory[node]; mem != nil {
+		mem.learning = false
+	}
+	p := m.peers[node]
+	if p == nil || p.broken {
+		return
+	}
+	if next := p.page; next != nil {
+		p.page = nil
+		m.askPage(now, p, next.msg, protocol.FeedID{}, next.page)
+	} else if p.restate {
+		p.restate = false
+		p.helloBy(now.Add(m.vectorGap()))
 	}
 }
 

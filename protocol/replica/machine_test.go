@@ -142,7 +142,8 @@ func TestEndless(t *testing.T) {
 	}
 	m, _, bad := lying()
 	m.Received(testTime, bad, &Statements{Raw: [][]byte{{1}}, Next: protocol.StatementID{9}})
-	m.Received(testTime, bad, &Vector{Feeds: []FeedState{state(5)}, More: true})
+	m.Learned(testTime, bad)
+	m.Received(testTime, bad, &Vector{Feeds: []FeedState{state(5)}})
 	m.Received(testTime, bad, &Statements{Raw: [][]byte{{1}}, Next: protocol.StatementID{9}})
 	if got := only[Reset](m); len(got) != 1 {
 		t.Errorf("statements that begin again: %v", got)
@@ -248,11 +249,12 @@ func TestInStepIsFresh(t *testing.T) {
 	w := Welcome(other.Greeting())
 	m.Received(later, other.key, &w)
 	m.Received(later, other.key, &Epochs{})
-	if !m.InStep(other.key, testTime) || m.InStep(other.key, later) {
+	inStep := func(since time.Time) bool { ok, _ := m.InStep(other.key, since); return ok }
+	if !inStep(testTime) || inStep(later) {
 		t.Error("an answer to an older hello")
 	}
 	m.Received(later, other.key, &w)
-	if !m.InStep(other.key, later) {
+	if !inStep(later) {
 		t.Error("not in step after a fresh hello")
 	}
 }

@@ -33,6 +33,8 @@ type peer struct {
 	claimed  protocol.Hash                  // digest of its feeds at its last hello
 	stated   protocol.Hash                  // and of its statements
 	greeted  time.Time                      // when the last hello it answered was said
+	page     *pending                       // to ask for when statements before it have been learned
+	restate  bool                           // its statements differed while others of its were being learned
 	unread   bool                           // ask for epochs at the next hello
 	quiet    int                            // how many hellos to pass over after an empty answer
 	skip     int                            // how many of those are left
@@ -53,6 +55,9 @@ type memory struct {
 	over   grudge    // all feeds beyond those in bad, once it is full
 	pruned time.Time // when bad was last pruned for being full
 	budget uint64    // bytes asked of it at a time
+	// learning says that statements of its are being stored. It outlives the
+	// connection, so that one that breaks has no more of them wait here.
+	learning bool
 }
 
 // grudge is a feed that could not be used as this neighbour holds it.
@@ -244,7 +249,11 @@ func (m *Machine) vectorGap() time.Duration { return 5 * m.cfg.Tell }
 // compare asks for what the neighbour's digests show to differ.
 func (m *Machine) compare(now time.Time, p *peer, h *Hello) {
 	p.stated, p.claimed = h.Statements, h.Vector
-	if h.Statements != m.view.Greeting().Statements && !p.waitsFor(TypeGetStatements) {
+	switch {
+	case h.Statements == m.view.Greeting().Statements || p.waitsFor(TypeGetStatements):
+	case p.memory.learning:
+		p.restate = true
+	default:
 		m.ask(now, p, &GetStatements{Digests: m.view.StatementDigests()}, protocol.FeedID{})
 	}
 	if p.partial != nil {
@@ -357,6 +366,7 @@ func (m *Machine) believe(now time.Time, p *peer) {
 
 func (m *Machine) statements(now time.Time, p *peer, request pending, msg *Statements) {
 	if len(msg.Raw) > 0 {
+		p.memory.learning = true
 		m.out = append(m.out, Learn{From: p.key, Raw: msg.Raw})
 	}
 	if msg.Next.IsZero() {
@@ -367,5 +377,5 @@ func (m *Machine) statements(now time.Time, p *peer, request pending, msg *State
 		m.reset(now, p, "statements without end")
 		return
 	}
-	m.askPage(now, p, &GetStatements{Digests: get.Digests, After: msg.Next}, protocol.FeedID{}, request.page+1)
+	p.page = &pending{msg: &GetStatements{Digests: get.Digests, After: msg.Next}, page: request.page + 1}
 }

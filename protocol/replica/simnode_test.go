@@ -158,7 +158,10 @@ func (n *simNode) do(e Effect) {
 			})
 		})
 	case Learn:
-		n.later(w.span(20*time.Millisecond), func() { n.learn(e.Raw) })
+		n.later(w.span(20*time.Millisecond+n.wait), func() {
+			n.learn(e.Raw)
+			n.event(func(m *Machine) { m.Learned(n.now(), e.From) })
+		})
 	}
 }
 

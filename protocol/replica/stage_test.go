@@ -80,7 +80,11 @@ func (s *stage) state() {
 	}
 	fmt.Fprintf(&s.out, "behind %v, busy %d, shunned %d", name(m.Behind()), m.busy, m.Shunned(s.now))
 	for _, p := range m.order {
-		fmt.Fprintf(&s.out, "; %s %d asked, in step %v", s.names[p.key], len(p.pending), m.InStep(p.key, s.start))
+		ok, undelivered := m.InStep(p.key, s.start)
+		fmt.Fprintf(&s.out, "; %s %d asked, in step %v", s.names[p.key], len(p.pending), ok)
+		if undelivered > 0 {
+			fmt.Fprintf(&s.out, " but %d", undelivered)
+		}
 	}
 	s.out.WriteString("\n")
 }

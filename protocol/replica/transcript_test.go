@@ -143,6 +143,7 @@ func (s *stage) play(c []string) {
 		s.stored()
 	case "learned":
 		s.me.learn(s.learns[0].Raw)
+		m.Learned(s.now, s.learns[0].From)
 		s.learns = s.learns[1:]
 		m.Compare(s.now, time.Second)
 	case "forgive":
