@@ -1,6 +1,7 @@
 package nodetest
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"math"
@@ -158,7 +159,11 @@ func (l *liar) truth(to protocol.Key, q replica.Message) replica.Message {
 		return &replica.Statements{}
 	case *replica.GetVector:
 		list := slices.DeleteFunc(states(shelf), func(f replica.FeedState) bool { return f.Feed.Compare(q.After) <= 0 })
-		return &replica.Vector{Feeds: list[:min(len(list), replica.MaxFeeds)], More: len(list) > replica.MaxFeeds}
+		v := &replica.Vector{Feeds: list[:min(len(list), replica.MaxFeeds)], More: len(list) > replica.MaxFeeds}
+		if len(q.Digests) > 0 {
+			v.Differ = bytes.Repeat([]byte{0xff}, replica.Buckets/8) // gives all, whatever was known
+		}
+		return v
 	case *replica.GetEntries:
 		a := &replica.Entries{Feed: q.Feed, From: q.From}
 		if list := shelf[q.Feed]; q.From <= uint64(len(list)) {
