@@ -249,6 +249,8 @@ func (m *Mesh) late() int {
 	id, err := seal.NewIdentity()
 	m.must(err)
 	p.age = id
+	p.nodeAge, err = seal.NewIdentity()
+	m.must(err)
 	m.Members = append(m.Members, p)
 	m.introduce(i)
 	return i
