@@ -80,6 +80,9 @@ func coded(err error) *api.Error {
 	case errors.Is(err, context.Canceled):
 		return api.Errorf(api.CodeUnavailable, "interrupted")
 	}
+	if e := codedBackup(err); e != nil {
+		return e
+	}
 	if e := codedHome(err); e != nil {
 		return e
 	}

@@ -18,7 +18,7 @@ var helpGroups = [...]struct{ name, commands string }{
 	{"Know", "lookup  show"},
 	{"Say", "share  withdraw"},
 	{"Trust", "member  trust  roster  card"},
-	{"Keep", "status  version"},
+	{"Keep", "status  backup  restore  verify  carry  version"},
 }
 
 const rootHelp = `
@@ -70,7 +70,7 @@ func newRootCommand(gopts *GlobalOptions) *cobra.Command {
 		newCreateCommand(gopts), newInviteCommand(gopts), newJoinCommand(gopts), newRunCommand(gopts), newDemoCommand(gopts),
 		newLookupCommand(gopts), newShowCommand(gopts), newShareCommand(gopts), newWithdrawCommand(gopts),
 		newMemberCommand(gopts), newTrustCommand(gopts), newRosterCommand(gopts), newCardCommand(gopts),
-		newStatusCommand(gopts), newVersionCommand(gopts),
+		newStatusCommand(gopts), newBackupCommand(gopts), newRestoreCommand(gopts), newVerifyCommand(gopts), newCarryCommand(gopts), newVersionCommand(gopts),
 	)
 	return cmd
 }

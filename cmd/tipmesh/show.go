@@ -14,7 +14,9 @@ import (
 
 // ShowOptions are the flags of show.
 type ShowOptions struct {
-	STIX bool
+	STIX  bool
+	Entry bool
+	Out   string
 }
 
 func newShowCommand(gopts *GlobalOptions) *cobra.Command {
@@ -25,15 +27,21 @@ func newShowCommand(gopts *GlobalOptions) *cobra.Command {
 		Long: `Show a share or an object whole. REF is a short name as share, lookup and show
 print it, such as share:9d2mq or 9d2mq, or a STIX identifier. For members and
 proposals see tipmesh member show and tipmesh roster show.`,
-		Example: example("tipmesh show share:9d2mq", "tipmesh show indicator:5yqa1f2k --stix"),
+		Example: example("tipmesh show share:9d2mq", "tipmesh show indicator:5yqa1f2k --stix", "tipmesh show share:9d2mq --entry --out talos.entry"),
 		Args:    countArgs(1, 1),
 		RunE:    func(cmd *cobra.Command, args []string) error { return runShow(cmd.Context(), opts, gopts, args) },
 	}
-	cmd.Flags().BoolVar(&opts.STIX, "stix", false, "print the STIX object as its author wrote it")
+	f := cmd.Flags()
+	f.BoolVar(&opts.STIX, "stix", false, "print the STIX object as its author wrote it")
+	f.BoolVar(&opts.Entry, "entry", false, "write its signed entries, for tipmesh verify")
+	f.StringVarP(&opts.Out, "out", "o", "", "where --entry writes: a `file`")
 	return cmd
 }
 
 func runShow(ctx context.Context, opts *ShowOptions, gopts *GlobalOptions, args []string) error {
+	if opts.Entry || opts.Out != "" {
+		return runShowEntry(ctx, opts, gopts, args[0])
+	}
 	return gopts.withClient(func(c *api.Client) error {
 		shown, err := c.Show(ctx, args[0])
 		switch {

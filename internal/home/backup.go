@@ -89,6 +89,15 @@ func Backup(ctx context.Context, dir, path string, storeCopy io.Reader, o Backup
 	return out, nil
 }
 
+// MeshOf reads which mesh a home is of; ErrNone where there is no home.
+func MeshOf(dir string) (protocol.MeshID, error) {
+	f, err := readMesh(dir)
+	if err != nil {
+		return protocol.MeshID{}, err
+	}
+	return f.Mesh, nil
+}
+
 // manifestOf reads what a backup holds beside the store.
 func manifestOf(dir string, o BackupOptions) (*backup.Manifest, error) {
 	f, err := readMesh(dir)

@@ -46,7 +46,9 @@ type RestoreOptions struct {
 type Restored struct {
 	Dir      string
 	Manifest *backup.Manifest
+	Handle   string       // the member's
 	Node     protocol.Key // the new node
+	Keyless  bool         // the member key is not in the home: retiring the old node is left to who has it
 	Entries  uint64
 	Version  uint64              // of the card that names it
 	Card     *protocol.Statement // nil where it is still to be signed
@@ -215,7 +217,7 @@ func (r *restore) name(n *node.Node) error {
 	card.Member, card.Prev = member.ID, member.CardID
 	card.Nodes = append(slices.Clone(card.Nodes), protocol.CardNode{Key: r.out.Node, Recipient: r.keys.NodeAge.Recipient()})
 	slices.SortFunc(card.Nodes, func(a, b protocol.CardNode) int { return a.Key.Compare(b.Key) })
-	r.out.Version = card.Version
+	r.out.Version, r.out.Handle, r.out.Keyless = card.Version, member.Handle, r.m.MemberKey == nil
 	if r.o.MemberKey == nil {
 		unsigned, err := protocol.PrepareStatement(r.m.Mesh, &card, r.o.Now.UnixMilli(), member.Key)
 		r.card = unsigned
