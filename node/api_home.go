@@ -37,7 +37,8 @@ func (n *Node) PlaceOf(arrival uint64) (store.Place, error) {
 }
 
 // ReadersOf gives the members that can read an entry, as far as this node has its
-// epoch: those it was made for, and, where that was everyone, whoever is in now.
+// epoch: those it was made for, and, unless a trust list narrowed it, whoever is in
+// the audience now and may have what is older.
 func (n *Node) ReadersOf(p store.Place) []protocol.MemberID {
 	h, err := n.store.Header(p)
 	if err != nil {
@@ -48,9 +49,18 @@ func (n *Node) ReadersOf(p store.Place) []protocol.MemberID {
 		return nil
 	}
 	readers := slices.Clone(e.Readers)
-	if !e.Narrow {
+	if e.Narrow {
+		return protocol.Sorted(readers)
+	}
+	if e.Audience == protocol.Everyone(n.mesh) {
 		for _, m := range n.Roster().Active() {
 			readers = append(readers, m.ID)
+		}
+	} else if g, ok := n.Group(e.Audience); ok {
+		for _, m := range g.Members {
+			if g.Entitled(m, e.Epoch) {
+				readers = append(readers, m)
+			}
 		}
 	}
 	return protocol.Sorted(readers)

@@ -146,6 +146,11 @@ func (n *Node) objectsOf(a store.Arrival) ([]store.Object, error) {
 		}
 	}
 	objects, err := Objects(bundle, author.ID, author.Card.Identity, author.ID == n.cfg.Member, a.Number, n.now().UnixMilli())
+	if to := n.audienceOf(a.Place); !to.IsZero() {
+		for i := range objects {
+			objects[i].Summary.Audience = to
+		}
+	}
 	if err != nil {
 		n.refused.add(ReasonMalformed, 1)
 		n.log.Warn("entry holds no STIX bundle", "node", feed.Node.Short(), "seq", a.Place.Seq, "err", err)
@@ -316,14 +321,15 @@ func (n *Node) Lookup(values []store.Value) ([][]store.Object, error) {
 	return out, g.Wait()
 }
 
-// visible leaves out what lies beyond a cut.
+// visible leaves out what lies beyond a cut, of a feed or of who left a group.
 func (n *Node) visible(list []store.Object) []store.Object {
-	if !n.anyCut() {
+	cut := n.anyCut()
+	if !cut && !n.keys.grouped() {
 		return list
 	}
 	var out []store.Object
 	for _, o := range list {
-		if n.counts(o.Arrival) {
+		if (!cut || n.counts(o.Arrival)) && n.stands(&o) {
 			out = append(out, o)
 		}
 	}

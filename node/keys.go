@@ -41,19 +41,22 @@ type epoch struct {
 // keys are the epochs this node has been given, and the entries that wait for
 // one it has not.
 type keys struct {
-	mu    sync.Mutex
-	byID  map[protocol.EpochID]*epoch
-	tags  *tags
-	made  map[protocol.MemberID]int     // epochs by maker
-	given *allowance[protocol.MemberID] // answers to a member's nodes that ask for epochs
-	ask   chan struct{}                 // there may be epochs to ask for: see seekEpochs
-	more  atomic.Bool                   // a neighbour seems to have more of them
+	mu       sync.Mutex
+	byID     map[protocol.EpochID]*epoch
+	tags     *tags
+	made     map[protocol.MemberID]int     // epochs by maker
+	given    *allowance[protocol.MemberID] // answers to a member's nodes that ask for epochs
+	ask      chan struct{}                 // there may be epochs to ask for: see seekEpochs
+	more     atomic.Bool                   // a neighbour seems to have more of them
+	everyone protocol.AudienceID
+	others   atomic.Int64                   // epochs of groups
+	whose    map[string]protocol.AudienceID // identities
 }
 
 func loadKeys(s store.Entries, mesh protocol.MeshID) (*keys, error) {
 	k := &keys{byID: map[protocol.EpochID]*epoch{}, tags: newTags(),
-		given: newAllowance[protocol.MemberID](handOversAtOnce, handOverInterval),
-		made:  map[protocol.MemberID]int{}, ask: make(chan struct{}, 1)}
+		everyone: protocol.Everyone(mesh), whose: map[string]protocol.AudienceID{}, given: newAllowance[protocol.MemberID](handOversAtOnce, handOverInterval),
+		made: map[protocol.MemberID]int{}, ask: make(chan struct{}, 1)}
 	err := s.Settings(epochPrefix, func(_ string, raw []byte) error {
 		e, err := protocol.ParseEpoch(raw)
 		if err != nil {
@@ -108,16 +111,24 @@ func (k *keys) put(e *protocol.Epoch) error {
 	fresh := &epoch{Epoch: e, identity: id}
 	k.byID[e.ID()] = fresh
 	k.made[e.Maker]++
+	k.whose[e.Identity] = e.Audience
+	if e.Audience != k.everyone {
+		k.others.Add(1)
+	}
 	k.tags.fit(fresh)
 	return nil
 }
 
-// room refuses an epoch that is one too many.
+// room refuses an epoch that is one too many, and one with the identity of another
+// audience's: what was written for a few would seem to be for everyone.
 func (k *keys) room(e *protocol.Epoch) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.byID[e.ID()] == nil && (len(k.byID) >= maxEpochs || k.made[e.Maker] >= maxEpochsOf) {
 		return errors.New("too many epochs")
+	}
+	if to, ok := k.whose[e.Identity]; ok && to != e.Audience {
+		return errors.New("its identity is another audience's")
 	}
 	return nil
 }
@@ -223,11 +234,12 @@ func (n *Node) keepEpochs(list []*protocol.Epoch) {
 	n.pulse.beat()
 }
 
-// checkEpoch refuses an epoch that is not of this mesh and audience, whose
-// maker's node is not the maker's, or that is one too many.
+// checkEpoch refuses an epoch that is not of this mesh, whose maker's node is not
+// the maker's, or that is one too many. One of a group that is not known yet is
+// kept: the group may be told of later, and until then nothing is shown of it.
 func (n *Node) checkEpoch(e *protocol.Epoch) error {
-	if e.Mesh != n.mesh || e.Audience != protocol.Everyone(n.mesh) {
-		return errors.New("of another mesh or audience")
+	if e.Mesh != n.mesh {
+		return errors.New("of another mesh")
 	}
 	if m, ok := n.Roster().Author(e.Node); !ok || m.ID != e.Maker {
 		return errors.New("its maker is not the signing node's member")
@@ -257,7 +269,8 @@ func (n *Node) releaseReadable() {
 
 // handOver answers a neighbour that asks for epochs: with those its member is
 // entitled to and does not have, sealed to that member. An epoch narrowed by a
-// trust list is handed on by its maker alone. One whose maker knew of departures
+// trust list is handed on by its maker alone, one of a group to those who are in
+// and whom the group's history lets have it. One whose maker knew of departures
 // that this node does not know of yet stays here: the neighbour may be who left.
 func (n *Node) handOver(node protocol.Key, have []protocol.EpochID) (*replica.Epochs, error) {
 	r := n.Roster()
@@ -275,7 +288,14 @@ func (n *Node) handOver(node protocol.Key, have []protocol.EpochID) (*replica.Ep
 	}
 	var give []*protocol.Epoch
 	for _, e := range n.keys.all() {
-		if held[e.ID()] || e.Narrow && (e.Maker != n.cfg.Member || !e.Reads(m.ID)) || !r.Knows(e.Departures) {
+		if held[e.ID()] || e.Narrow && (e.Maker != n.cfg.Member || !e.Reads(m.ID)) {
+			continue
+		}
+		if e.Audience == n.keys.everyone {
+			if !r.Knows(e.Departures) {
+				continue
+			}
+		} else if g, ok := n.groups.get(e.Audience, r); !ok || !n.mayHave(r, g, m.ID, e.Epoch) {
 			continue
 		}
 		if give = append(give, e.Epoch); len(give) == protocol.MaxGrantEpochs {

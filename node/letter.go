@@ -47,6 +47,7 @@ func (n *Node) readDirect(e store.Entry, ids ...*seal.Identity) {
 // may be read more than once.
 func (n *Node) readLetter(h *protocol.Header, l *protocol.Letter) {
 	n.takeOwn(h, l.Owns())
+	n.hearGroups(h, l)
 	n.keepEpochs(l.Epochs())
 	n.takeReceipts(h, l.Receipts())
 }

@@ -71,6 +71,7 @@ type Node struct {
 	ledger   *ledger
 	view     *view
 	keys     *keys
+	groups   *groups
 	trust    *trustBook
 	refused  *counters
 	book     *addressBook
@@ -160,6 +161,9 @@ func New(cfg Config) (*Node, error) {
 	if n.receipts, err = loadReceipts(n.store); err != nil {
 		return nil, err
 	}
+	if n.groups, err = loadGroups(n.store, n.mesh, n.key); err != nil {
+		return nil, err
+	}
 	if n.book, err = loadAddresses(n.store, n.key); err != nil {
 		return nil, err
 	}
@@ -190,6 +194,7 @@ func (n *Node) Run(ctx context.Context, started func()) error {
 	n.spawn(n.giveReceipts)
 	n.spawn(n.book.keep(n.ctx, n.now))
 	n.spawn(n.lookForOwn)
+	n.groupsChanged() // the node may have stopped before it did what they ask of it
 	n.spawn(n.finishRestore)
 	n.spawn(n.dropVoided) // the node may have stopped half way
 	n.spawn(n.tellOwn)

@@ -143,6 +143,7 @@ func (n *Node) rosterChanged(before *trust.Roster) {
 	poke(n.carded)
 	after := n.Roster()
 	n.spawn(n.dropVoided)
+	n.groupsChanged()
 	n.spawn(func() {
 		n.post(func(m *replica.Machine, now time.Time) {
 			if before.Digest() != after.Digest() {

@@ -15,47 +15,35 @@ import (
 	"github.com/tipmesh/tipmesh/protocol"
 	"github.com/tipmesh/tipmesh/protocol/replica"
 	"github.com/tipmesh/tipmesh/protocol/seal"
-	"github.com/tipmesh/tipmesh/protocol/trust"
 	"github.com/tipmesh/tipmesh/store"
 )
 
 // How own entries are written.
 const (
-	feedEntries   = 65536  // a feed is closed and another begun
-	writeRun      = 32     // entries sealed and made durable together
-	gossipBurst   = 64     // own entries gossiped in a row; what is beyond goes by sync alone,
-	gossipRefill  = 100    // and so many a second
-	ownFeed       = "own/" // settings: salts of this node's present feeds
-	epochLifetime = 30 * 24 * time.Hour
-	epochAhead    = 24 * time.Hour // how far ahead the clock of an epoch's maker may be
+	feedEntries  = 65536  // a feed is closed and another begun
+	writeRun     = 32     // entries sealed and made durable together
+	gossipBurst  = 64     // own entries gossiped in a row; what is beyond goes by sync alone,
+	gossipRefill = 100    // and so many a second
+	ownFeed      = "own/" // settings: salts of this node's present feeds
 )
 
-// Readers gives the active members that may read something of a TLP shared with
-// everyone: those this member sends that TLP, and itself. full is true if that
-// is everybody.
-func (n *Node) Readers(tlp string) (readers []protocol.MemberID, full bool) {
-	full = true
-	for _, m := range n.Roster().Active() {
-		if m.ID == n.cfg.Member || n.trust.maySend(m.ID, tlp, n.now().UnixMilli()) {
-			readers = append(readers, m.ID)
-		} else {
-			full = false
-		}
-	}
-	return protocol.Sorted(readers), full
+// Write is WriteTo for everyone.
+func (n *Node) Write(ctx context.Context, bundles [][]byte, tlp string) ([]store.Place, error) {
+	return n.WriteTo(ctx, protocol.Everyone(n.mesh), bundles, tlp)
 }
 
-// Write seals bundles (STIX 2.1 JSON) for everyone who may read the TLP, makes
-// the entries durable and gives their places, in order. Errors: ErrNotMember,
-// ErrNobody, ErrStopped. On an error the places written so far are given too.
-func (n *Node) Write(ctx context.Context, bundles [][]byte, tlp string) ([]store.Place, error) {
+// WriteTo seals bundles (STIX 2.1 JSON) for those of an audience who may read the
+// TLP, makes the entries durable and gives their places, in order. Errors:
+// ErrNotMember, ErrNobody, ErrStopped, ErrNoGroup, ErrReadOnly. On an error the
+// places written so far are given too.
+func (n *Node) WriteTo(ctx context.Context, to protocol.AudienceID, bundles [][]byte, tlp string) ([]store.Place, error) {
 	if err := n.begun(ctx); err != nil {
 		return nil, err
 	}
 	var places []store.Place
 	for len(bundles) > 0 {
 		run := bundles[:min(len(bundles), writeRun)]
-		written, err := n.writeRun(ctx, run, tlp)
+		written, err := n.writeRun(ctx, to, run, tlp)
 		places = append(places, written...)
 		if errors.Is(err, errRosterMoved) {
 			continue // sealed for readers of whom one has gone: seal again
@@ -84,11 +72,11 @@ func (n *Node) mayWrite() error {
 	return nil
 }
 
-func (n *Node) writeRun(ctx context.Context, bundles [][]byte, tlp string) ([]store.Place, error) {
+func (n *Node) writeRun(ctx context.Context, to protocol.AudienceID, bundles [][]byte, tlp string) ([]store.Place, error) {
 	if err := n.mayWrite(); err != nil {
 		return nil, err
 	}
-	e, err := n.epochFor(ctx, tlp)
+	e, err := n.epochFor(ctx, to, tlp)
 	if err != nil {
 		return nil, err
 	}
@@ -111,7 +99,9 @@ func (n *Node) writeRun(ctx context.Context, bundles [][]byte, tlp string) ([]st
 	if err := n.mayWrite(); err != nil { // what it says may have changed while waiting for an epoch
 		return nil, err
 	}
-	if !n.fits(e, tlp) {
+	if c, err := n.circle(to, tlp); err != nil {
+		return nil, err
+	} else if !n.usable(e, c) {
 		return nil, errRosterMoved
 	}
 	entries, err := n.appendOwn(protocol.EntrySealed, e, payloads, nil)
@@ -134,10 +124,7 @@ func (n *Node) appendOwn(kind protocol.EntryKind, e *epoch, payloads [][]byte, s
 	for k, v := range settings {
 		c.Settings[k] = v
 	}
-	name := ownFeed + "sealed"
-	if kind == protocol.EntryDirect {
-		name = ownFeed + "direct"
-	}
+	name := n.feedSetting(kind, e)
 	salt, err := n.store.Setting(name)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return nil, fmt.Errorf("read own feed: %w", err)
@@ -236,161 +223,4 @@ func (t *talk) may(now time.Time) bool {
 	}
 	t.left--
 	return true
-}
-
-// fits reports whether an entry of a TLP may be sealed to the epoch now.
-func (n *Node) fits(e *epoch, tlp string) bool {
-	readers, full := n.Readers(tlp)
-	return n.usable(e, readers, full)
-}
-
-// usable reports whether the epoch is for these readers: made in view of the
-// same departures, by an active member's node, and, unless it is for everyone,
-// by this member for exactly them.
-func (n *Node) usable(e *epoch, readers []protocol.MemberID, full bool) bool {
-	r := n.Roster()
-	if !slices.Equal(e.Departures, r.Departures()) || !n.lives(e) {
-		return false
-	}
-	if m, ok := r.ByNode(e.Node); !ok || m.ID != e.Maker {
-		return false
-	}
-	if full {
-		return !e.Narrow
-	}
-	return e.Narrow && e.Maker == n.cfg.Member && slices.Equal(e.Readers, readers)
-}
-
-// lives reports whether an epoch is neither too old nor of a time so far ahead
-// that its maker would have it used for longer than epochs are.
-func (n *Node) lives(e *epoch) bool {
-	now := n.now()
-	return e.Time >= now.Add(-epochLifetime).UnixMilli() && e.Time <= now.Add(epochAhead).UnixMilli()
-}
-
-// present gives the usable epoch of the lowest ID, or nil.
-func (n *Node) present(readers []protocol.MemberID, full bool) (best *epoch) {
-	for _, e := range n.keys.all() {
-		if n.usable(e, readers, full) && (best == nil || e.ID().Compare(best.ID()) < 0) {
-			best = e
-		}
-	}
-	return best
-}
-
-// epochFor gives the epoch to seal to. Where everyone needs a new one, it waits
-// for whoever completed the change to make it, the longer the higher this
-// member's place among all, and makes one itself if none has come.
-func (n *Node) epochFor(ctx context.Context, tlp string) (*epoch, error) {
-	readers, full := n.Readers(tlp)
-	if len(readers) < 2 && len(n.Roster().Active()) > 1 {
-		return nil, fmt.Errorf("%w: the trust list sends TLP:%s to nobody", ErrNobody, tlp)
-	}
-	if e := n.present(readers, full); e != nil {
-		return e, nil
-	}
-	if full && len(readers) > 1 {
-		ctx, cancel := context.WithTimeout(ctx, n.epochPatience(readers))
-		defer cancel()
-		var e *epoch
-		err := n.until(ctx, func() bool {
-			if readers, full = n.Readers(tlp); full {
-				e = n.present(readers, full)
-			}
-			return e != nil || !full
-		})
-		if e != nil {
-			return e, nil
-		}
-		if err != nil && !errors.Is(err, context.DeadlineExceeded) {
-			return nil, err
-		}
-	}
-	return n.makeEpoch(readers, full)
-}
-
-// epochPatience is how long this node leaves it to others to make an epoch.
-func (n *Node) epochPatience(readers []protocol.MemberID) time.Duration {
-	wait := time.Duration(n.Roster().Rules.EpochWait()) * time.Millisecond
-	rank := slices.Index(readers, n.cfg.Member)
-	return wait + time.Duration(rank)*wait/2
-}
-
-// makeEpoch makes an epoch for the readers and grants it to them in this node's
-// direct feed. Epoch and grant become durable together, before any use.
-func (n *Node) makeEpoch(readers []protocol.MemberID, full bool) (*epoch, error) {
-	n.writer.Lock()
-	defer n.writer.Unlock()
-	if e := n.present(readers, full); e != nil {
-		return e, nil
-	}
-	if err := n.mayWrite(); err != nil {
-		return nil, err
-	}
-	id, err := seal.NewIdentity()
-	if err != nil {
-		return nil, fmt.Errorf("make epoch: %w", err)
-	}
-	r := n.Roster()
-	made, err := protocol.Epoch{Mesh: n.mesh, Audience: protocol.Everyone(n.mesh), Maker: n.cfg.Member, State: r.Digest(),
-		Departures: r.Departures(), Readers: readers, Narrow: !full, Identity: id.String(), Time: n.now().UnixMilli(),
-	}.Sign(n.cfg.NodeKey)
-	if err != nil {
-		return nil, fmt.Errorf("make epoch: %w", err)
-	}
-	settings := map[string][]byte{epochPrefix + made.ID().String(): made.Raw()}
-	var recipients []string
-	for _, m := range readers {
-		member, ok := r.Member(m)
-		if !ok || member.State != trust.StateActive || m == n.cfg.Member && len(member.Nodes) < 2 {
-			continue
-		}
-		// One card with a recipient that nothing can be sealed to must not keep
-		// the epoch from all the others.
-		if err := seal.ValidRecipient(member.Card.Recipient); err != nil {
-			n.log.Error("a member cannot be given the new epoch: its card's recipient is of no use", "member", member.Handle, "err", err)
-			continue
-		}
-		recipients = append(recipients, member.Card.Recipient)
-	}
-	if len(recipients) == 0 {
-		if _, err := n.store.Commit(n.ctx, &store.Commit{Settings: settings}); err != nil {
-			return nil, fmt.Errorf("make epoch: %w", err)
-		}
-	} else {
-		entries, err := n.appendLetter(recipients, settings, made)
-		if err != nil {
-			return nil, fmt.Errorf("make epoch: %w", err)
-		}
-		defer n.announce(entries)
-	}
-	if err := n.keys.put(made); err != nil {
-		return nil, fmt.Errorf("make epoch: %w", err)
-	}
-	n.pulse.beat()
-	return &epoch{Epoch: made, identity: id}, nil
-}
-
-// renewEpoch makes an epoch for everyone if there is none to use.
-func (n *Node) renewEpoch() {
-	if n.ctx != nil && !n.own.Load() {
-		// Whoever changed the roster need not wait for it.
-		n.spawn(func() {
-			if n.begun(n.ctx) == nil {
-				n.renewEpoch()
-			}
-		})
-		return
-	}
-	readers := []protocol.MemberID{}
-	for _, m := range n.Roster().Active() {
-		readers = append(readers, m.ID)
-	}
-	protocol.Sorted(readers)
-	if n.mayWrite() != nil || len(readers) < 2 {
-		return
-	}
-	if _, err := n.makeEpoch(readers, true); err != nil {
-		n.log.Error("make the new epoch", "err", err)
-	}
 }

@@ -12,8 +12,8 @@ const HistoryAll = math.MaxUint64
 
 // Bounds of what a fold is given.
 const (
-	MaxStates = 512 // states of one group
-	MaxLeaves = 512 // leaves of one group
+	MaxStates = 1024 // states of one group
+	MaxLeaves = 512  // leaves of one group
 )
 
 // State is a state as it came.
@@ -86,14 +86,35 @@ func (g *Group) Counts(m protocol.MemberID, feed protocol.FeedID, seq uint64) bo
 	if g.In(m) {
 		return true
 	}
-	lists := g.cuts[m]
-	for _, cuts := range lists {
-		i, named := slices.BinarySearchFunc(cuts, feed, func(c protocol.FeedCut, id protocol.FeedID) int { return c.Feed.Compare(id) })
-		if !named || seq > cuts[i].Seq {
-			return false
+	return len(g.cuts[m]) > 0 && seq <= g.least(m, feed)
+}
+
+// Cuts gives where the feeds of a member that is not in end, ascending: of
+// several lists the lowest seq counts, and a feed that one of them leaves out
+// ends at 0.
+func (g *Group) Cuts(m protocol.MemberID) (out []protocol.FeedCut) {
+	if len(g.cuts[m]) == 0 || g.In(m) {
+		return nil
+	}
+	for _, c := range g.cuts[m][0] {
+		if last := g.least(m, c.Feed); last > 0 {
+			out = append(out, protocol.FeedCut{Feed: c.Feed, Seq: last})
 		}
 	}
-	return len(lists) > 0
+	return out
+}
+
+// least is the lowest seq that a list of cuts gives a feed.
+func (g *Group) least(m protocol.MemberID, feed protocol.FeedID) uint64 {
+	least := uint64(math.MaxUint64)
+	for _, cuts := range g.cuts[m] {
+		i, named := slices.BinarySearchFunc(cuts, feed, func(c protocol.FeedCut, id protocol.FeedID) int { return c.Feed.Compare(id) })
+		if !named {
+			return 0
+		}
+		least = min(least, cuts[i].Seq)
+	}
+	return least
 }
 
 // Entitled reports whether a member that is in may have an epoch of the group: it

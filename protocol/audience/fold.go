@@ -35,8 +35,8 @@ type fold struct {
 }
 
 // Fold gives the group that states and leaves make, or nil while its first state
-// is not among them. Of more than MaxStates states those of the lowest numbers,
-// then IDs, are looked at; the caller keeps no more.
+// is not among them. Of more than MaxStates valid states those of the lowest
+// numbers, then IDs, are looked at; the caller keeps no more.
 func Fold(id protocol.AudienceID, states []State, leaves []Leave, facts Facts) *Group {
 	f := &fold{id: id, facts: facts, byID: map[protocol.Hash]*vertex{}, g: &Group{ID: id,
 		joined: map[protocol.MemberID]int64{}, cuts: map[protocol.MemberID][][]protocol.FeedCut{}}}
@@ -78,7 +78,10 @@ func (f *fold) grow(states []State) {
 		}
 		return a.ID().Compare(b.ID())
 	})
-	for _, s := range list[:min(len(list), MaxStates)] {
+	for _, s := range list {
+		if len(f.all) == MaxStates {
+			break
+		}
 		if had := f.byID[s.ID()]; had != nil {
 			had.told = had.told || s.Told
 			continue
