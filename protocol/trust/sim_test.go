@@ -142,7 +142,7 @@ func runSim(t *testing.T, seed uint64) tally {
 	for _, n := range s.nodes {
 		n.plan(s.all[:1+founders])
 	}
-	for range 8 + s.rng.IntN(24) {
+	for range 8 + s.rng.IntN(30) {
 		s.act(s.somebody())
 		for range s.rng.IntN(3) {
 			s.deliver(s.nodes[s.rng.IntN(len(s.nodes))])

@@ -12,10 +12,13 @@ import (
 // somebody is mostly one who governs.
 func (s *sim) somebody() *simOrg {
 	if line := s.nodes[0].roster.Governors; len(line) > 0 && !s.chance(4) {
-		id := line[s.rng.IntN(len(line))]
-		return s.people[slices.IndexFunc(s.people, func(o *simOrg) bool { return o.id == id })]
+		return s.named(line[s.rng.IntN(len(line))])
 	}
 	return s.people[s.rng.IntN(len(s.people))]
+}
+
+func (s *sim) named(id protocol.MemberID) *simOrg {
+	return s.people[slices.IndexFunc(s.people, func(o *simOrg) bool { return o.id == id })]
 }
 
 // act has a member do something: an honest one what its node's roster calls for,
@@ -36,10 +39,13 @@ func (s *sim) act(o *simOrg) {
 	}
 	var made protocol.StatementID
 	other := s.people[s.rng.IntN(len(s.people))]
+	if gone := r.DepartedMembers(); len(gone) > 0 && !s.chance(4) {
+		other = s.named(gone[s.rng.IntN(len(gone))].ID)
+	}
 	m, in := r.Member(other.id)
 	in = in && m.State == trust.StateActive
 	switch what := s.rng.IntN(12); {
-	case what < 6 && !in:
+	case what < 8 && !in:
 		made = s.admit(o, other, r.Line)
 	case what < 5:
 		made = s.tell(o, &protocol.Removal{Member: other.id, Admission: m.Admission, Line: r.Line, Cuts: s.cuts()}).ID()
@@ -79,7 +85,7 @@ func (s *sim) lie(o *simOrg) {
 	case 7: // beside the newest one
 		s.card(o, o.cards[s.rng.IntN(len(o.cards))])
 	case 8:
-		if s.chance(60) { // more than are kept
+		if s.chance(12) { // more than are kept
 			for range trust.MaxOwnCuts + 4 {
 				s.cut(o, o, line)
 			}
@@ -90,7 +96,7 @@ func (s *sim) lie(o *simOrg) {
 		o.id = other.id
 		s.card(o, other.tip)
 		o.id = was
-		if s.chance(30) { // more than are kept
+		if s.chance(12) { // more than are kept
 			for range protocol.MaxOpenProposals + 4 {
 				s.admit(o, other, line)
 			}

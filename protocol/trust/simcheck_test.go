@@ -1,6 +1,7 @@
 package trust_test
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -17,6 +18,12 @@ func (s *sim) check() (sum tally) {
 			s.t.Errorf("seed %d: node %d has another roster than node 0\n%s\ninstead of\n%s", s.seed, i, got, want)
 		}
 		s.bounded(n)
+		for id, st := range n.kept {
+			// What a member proposed before it was removed stays with those who heard it then.
+			if err := s.nodes[0].roster.Accept(st); s.nodes[0].kept[id] == nil && !errors.Is(err, trust.ErrUnknownSigner) {
+				s.t.Errorf("seed %d: a %s that node %d keeps is not kept by node 0: %v", s.seed, st.Kind, i, err)
+			}
+		}
 		sum[10] += n.dropped
 	}
 	if got := s.answers(s.nodes[0].fold()); got != want {
@@ -204,6 +211,9 @@ func (s *sim) forks(m *model, r *trust.Roster, sum *tally) {
 		}
 		for _, k := range r.Forks(h.Node) {
 			sum[9]++
+			if k.Feed == h.Feed && (h.Seq < k.Seq || h.Seq == k.Seq && st.ID().Compare(k.Statement) < 0) {
+				s.t.Errorf("seed %d: the proof of a fork at %d is kept, not that at %d", s.seed, k.Seq, h.Seq)
+			}
 			last, ended := r.Limit(h.Node, k.Feed)
 			_, _, named := r.Survivor(h.Node, k.Feed)
 			if k.Resolved != (ended && (last == 0 || named)) {
