@@ -6,107 +6,252 @@ import (
 	"slices"
 	"time"
 
+	"github.com/tipmesh/tipmesh/node"
 	"github.com/tipmesh/tipmesh/protocol"
+	"github.com/tipmesh/tipmesh/protocol/trust"
 	"github.com/tipmesh/tipmesh/store"
 )
 
 // Check checks the running nodes given against the invariants: they agree on the
-// roster, hold the same gapless runs of headers and the same payloads, hold
-// everything acknowledged, and answer look-ups with it.
+// roster, hold the same gapless runs of headers and the same payloads, can read
+// the same, hold everything acknowledged, and answer look-ups with it. What a
+// node lacks must have one of the reasons of lacks.
 func (m *Mesh) Check(nodes ...int) {
+	m.T.Helper()
+	m.checkRosterIsTheSame(nodes)
+	for _, i := range nodes {
+		m.checkRunsHaveNoGap(i)
+	}
+	all := m.everything(nodes)
+	for _, i := range nodes {
+		m.checkNothingIsMissing(i, all)
+		m.checkAllIsReadable(i, all)
+		m.checkAcknowledged(i, all)
+	}
+}
+
+// checkRosterIsTheSame compares who is in, and the statements that say so.
+func (m *Mesh) checkRosterIsTheSame(nodes []int) {
 	m.T.Helper()
 	first := m.Members[nodes[0]].Node
 	for _, i := range nodes[1:] {
-		if n := m.Members[i].Node; n.Roster().Digest() != first.Roster().Digest() {
-			m.T.Errorf("nodes %d and %d see different rosters:\n%s\n%s", nodes[0], i, first.Roster(), n.Roster())
+		n := m.Members[i].Node
+		if n.Roster().Digest() != first.Roster().Digest() {
+			m.T.Errorf("seed %d: nodes %d and %d see different rosters:\n%s\n%s", m.opt.Seed, nodes[0], i, first.Roster(), n.Roster())
 		}
-	}
-	for _, i := range nodes {
-		m.checkFeeds(i)
-		for _, j := range nodes {
-			if i != j {
-				m.compare(i, j)
-			}
-		}
-	}
-	for _, a := range m.acked {
-		for _, i := range nodes {
-			m.checkAcked(i, a)
+		if !slices.EqualFunc(first.Statements(), n.Statements(), func(a, b *protocol.Statement) bool { return a.ID() == b.ID() }) {
+			m.T.Errorf("seed %d: nodes %d and %d hold different statements: %d and %d", m.opt.Seed, nodes[0], i, len(first.Statements()), len(n.Statements()))
 		}
 	}
 }
 
-// checkFeeds walks every feed of a node: sequence numbers without a gap, each
-// entry naming the one before it, each payload the header's.
-func (m *Mesh) checkFeeds(i int) {
+// checkRunsHaveNoGap walks every feed of a node: sequence numbers without a gap,
+// each entry naming the one before it, each payload the header's.
+func (m *Mesh) checkRunsHaveNoGap(i int) {
 	m.T.Helper()
-	s := m.Members[i].Store
+	s := m.held(m.Members[i])
 	for _, f := range s.Feeds() {
 		seq, prev := uint64(0), protocol.EntryID{}
-		err := s.Range(f.ID, 1, func(e store.Entry) bool {
+		m.must(s.Range(f.ID, 1, func(e store.Entry) bool {
 			if seq++; e.Header.Seq != seq || e.Header.Prev != prev {
-				m.T.Errorf("node %d, feed %s: entry %d does not follow", i, f.ID.Short(), e.Header.Seq)
+				m.T.Errorf("seed %d: node %d, feed %s: entry %d does not follow", m.opt.Seed, i, f.ID.Short(), e.Header.Seq)
 			}
 			if e.Payload != nil && !e.Header.Fits(e.Payload) {
-				m.T.Errorf("node %d, feed %s: entry %d has another's payload", i, f.ID.Short(), e.Header.Seq)
+				m.T.Errorf("seed %d: node %d, feed %s: entry %d has another's payload", m.opt.Seed, i, f.ID.Short(), e.Header.Seq)
 			}
 			prev = e.Header.ID()
 			return true
-		})
-		m.must(err)
+		}))
 		if seq != f.Head || prev != f.HeadID {
-			m.T.Errorf("node %d, feed %s: %d entries, head %d", i, f.ID.Short(), seq, f.Head)
+			m.T.Errorf("seed %d: node %d, feed %s: %d entries, head %d", m.opt.Seed, i, f.ID.Short(), seq, f.Head)
 		}
 	}
 }
 
-// compare looks in j's store for everything that i's holds within the cuts.
-func (m *Mesh) compare(i, j int) {
+// known is what some nodes hold at one place, each thing once.
+type known struct {
+	place   store.Place
+	author  protocol.Key
+	entries []store.Entry // one, unless the feed has forked
+	by      []int         // the node where each was found first
+	reader  int           // a node that reads it; -1: none does
+}
+
+// everything collects what any of the nodes holds, feed by feed and in order.
+func (m *Mesh) everything(nodes []int) []*known {
 	m.T.Helper()
-	a, b := m.Members[i], m.Members[j]
-	for _, f := range a.Store.Feeds() {
-		err := a.Store.Range(f.ID, 1, func(e store.Entry) bool {
-			if last, ended := a.Node.Roster().Limit(f.Node, f.ID); ended && e.Header.Seq > last {
-				return false
-			}
-			place := store.Place{Feed: f.ID, Seq: e.Header.Seq}
-			other, err := b.Store.Entry(place)
-			switch {
-			case err != nil:
-				m.T.Errorf("entry %s/%d of node %d is missing at node %d: %v", f.ID.Short(), place.Seq, i, j, err)
-				return false
-			case other.Header.ID() != e.Header.ID():
-				m.T.Errorf("entry %s/%d differs between nodes %d and %d", f.ID.Short(), place.Seq, i, j)
-			case !bytes.Equal(e.Payload, other.Payload):
-				m.T.Errorf("payload %s/%d differs between nodes %d and %d", f.ID.Short(), place.Seq, i, j)
-			}
-			return true
-		})
-		m.must(err)
+	var out []*known
+	at := map[store.Place]*known{}
+	for _, i := range nodes {
+		s := m.held(m.Members[i])
+		reads := m.arrived(i)
+		for _, f := range s.Feeds() {
+			m.must(s.Range(f.ID, 1, func(e store.Entry) bool {
+				p := store.Place{Feed: f.ID, Seq: e.Header.Seq}
+				k := at[p]
+				if k == nil {
+					k = &known{place: p, author: f.Node, reader: -1}
+					at[p] = k
+					out = append(out, k)
+				}
+				if reads[p] {
+					k.reader = i
+				}
+				same := slices.IndexFunc(k.entries, func(x store.Entry) bool { return x.Header.ID() == e.Header.ID() })
+				switch {
+				case same < 0:
+					k.entries, k.by = append(k.entries, e), append(k.by, i)
+				case k.entries[same].Payload == nil:
+					k.entries[same].Payload = e.Payload
+				}
+				return true
+			}))
+		}
+	}
+	return out
+}
+
+// arrived are the places that a node could read.
+func (m *Mesh) arrived(i int) map[store.Place]bool {
+	m.T.Helper()
+	out := map[store.Place]bool{}
+	m.must(m.held(m.Members[i]).Arrivals(0, func(a store.Arrival) bool {
+		out[a.Place] = true
+		return true
+	}))
+	return out
+}
+
+// lacks gives the reason why a node need not hold an entry, empty where it must.
+func lacks(n *node.Node, author protocol.Key, p store.Place) string {
+	r := n.Roster()
+	if last, ended := r.Limit(author, p.Feed); ended && p.Seq > last {
+		return "beyond a cut"
+	}
+	fork, forked := r.Fork(author)
+	if forked && !fork.Resolved {
+		return "of a node whose feed has forked"
+	}
+	if seq, entry, named := r.Survivor(author, p.Feed); forked && named {
+		if h, err := n.Store().Header(store.Place{Feed: p.Feed, Seq: seq}); err != nil || h.ID() != entry {
+			return voided
+		}
+	}
+	return ""
+}
+
+// voided is why a node need not hold the branch of a fork that survives: it
+// holds the other one, shows nothing of it, and says so.
+const voided = "of a fork of which this node holds the branch that a cut voids"
+
+// checkNothingIsMissing looks for everything in a node's store.
+func (m *Mesh) checkNothingIsMissing(i int, all []*known) {
+	m.T.Helper()
+	s, n := m.held(m.Members[i]), m.Members[i].Node
+	missing := map[protocol.FeedID]bool{}
+	for _, k := range all {
+		if missing[k.place.Feed] {
+			continue
+		}
+		e, err := s.Entry(k.place)
+		why := lacks(n, k.author, k.place)
+		switch {
+		case err != nil && why == "":
+			missing[k.place.Feed] = true
+			m.T.Errorf("seed %d: entry %s/%d of node %d and what follows is missing at node %d without a reason: %v",
+				m.opt.Seed, k.place.Feed.Short(), k.place.Seq, k.by[0], i, err)
+		case err == nil && e.Payload == nil && why == "" && k.entries[0].Payload != nil:
+			m.T.Errorf("seed %d: payload %s/%d of node %d is missing at node %d without a reason",
+				m.opt.Seed, k.place.Feed.Short(), k.place.Seq, k.by[0], i)
+		case err == nil && why == "" && (e.Header.ID() != k.entries[0].Header.ID() || e.Payload != nil && !bytes.Equal(e.Payload, k.entries[0].Payload)):
+			m.T.Errorf("seed %d: entry %s/%d differs between nodes %d and %d", m.opt.Seed, k.place.Feed.Short(), k.place.Seq, k.by[0], i)
+		}
 	}
 }
 
-// checkAcked looks an acknowledged share up at a node, unless its author's feed
-// was cut before it.
-func (m *Mesh) checkAcked(i int, a Acked) {
+// checkAllIsReadable compares what a node can read with what others can, and what
+// it cannot with what it says of that.
+func (m *Mesh) checkAllIsReadable(i int, all []*known) {
+	m.T.Helper()
+	s, n := m.held(m.Members[i]), m.Members[i].Node
+	reads, unread := m.arrived(i), 0
+	for _, k := range all {
+		e, err := s.Entry(k.place)
+		if err != nil || e.Header.Kind != protocol.EntrySealed || e.Payload == nil || reads[k.place] {
+			continue
+		}
+		unread++
+		if k.reader >= 0 && lacks(n, k.author, k.place) == "" {
+			m.T.Errorf("seed %d: node %d cannot read entry %s/%d, node %d can", m.opt.Seed, i, k.place.Feed.Short(), k.place.Seq, k.reader)
+		}
+	}
+	if said := n.Status(time.Time{}).Unreadable; said != unread {
+		m.T.Errorf("seed %d: node %d says that it cannot read %d entries; there are %d", m.opt.Seed, i, said, unread)
+	}
+}
+
+// checkAcknowledged looks every acknowledged share up at a node. One may be
+// missing for a reason of lacks, or since its author left before the key to it
+// reached anybody.
+func (m *Mesh) checkAcknowledged(i int, all []*known) {
 	m.T.Helper()
 	n := m.Members[i].Node
-	author := protocol.KeyOf(m.Members[a.By].nodeKey)
-	for _, p := range a.Places {
-		if last, ended := n.Roster().Limit(author, p.Feed); ended && p.Seq > last {
-			return
+	sealed := map[store.Place]bool{} // for whoever is in
+	for _, k := range all {
+		sealed[k.place] = k.reader < 0
+	}
+	var values []store.Value
+	var of []Acked
+	m.mu.Lock()
+	acked := slices.Clone(m.acked)
+	m.mu.Unlock()
+	for _, a := range acked {
+		if len(a.Places) == 0 {
+			m.T.Errorf("seed %d: a share of node %d was acknowledged without a place", m.opt.Seed, a.By)
+			continue
+		}
+		if slices.ContainsFunc(a.Places, func(p store.Place) bool { return m.excused(i, a, p) }) {
+			continue
+		}
+		if who, ok := n.Roster().Member(m.Members[a.By].ID); sealed[a.Places[0]] && (!ok || who.State != trust.StateActive) {
+			continue
+		}
+		for _, v := range a.Values {
+			values, of = append(values, v), append(of, a)
 		}
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	m.must(n.CatchUp(ctx))
-	found, err := n.Lookup(a.Values)
+	found, err := n.Lookup(values)
 	m.must(err)
-	for k, v := range a.Values {
-		if !slices.ContainsFunc(found[k], func(o store.Object) bool { return o.Member == m.Members[a.By].ID }) {
-			m.T.Errorf("node %d does not know %s, which node %d shared", i, v.Text, a.By)
+	for k, v := range values {
+		if a := of[k]; !slices.ContainsFunc(found[k], func(o store.Object) bool { return o.Member == m.Members[a.By].ID }) {
+			m.T.Errorf("seed %d: node %d does not know %s, which node %d shared at %s/%d and was acknowledged",
+				m.opt.Seed, i, v.Text, a.By, a.Places[0].Feed.Short(), a.Places[0].Seq)
 		}
 	}
+}
+
+// excused reports whether a node need not know an acknowledged share. What a
+// fork took with it is what this node has not got at all, or another branch of.
+func (m *Mesh) excused(i int, a Acked, p store.Place) bool {
+	switch lacks(m.Members[i].Node, a.Node, p) {
+	case "":
+		return false
+	case "beyond a cut", voided:
+		return true
+	}
+	h, err := m.held(m.Members[i]).Header(p)
+	return err != nil || h.Payload != a.Payload
+}
+
+// held is what a member's store holds, or did when its node stopped.
+func (m *Mesh) held(p *Member) store.Store {
+	if m.opt.Open != nil {
+		return p.disk.Store
+	}
+	return p.Store
 }
 
 // Reads reports whether a node can look a value up as shared by a member.

@@ -2,14 +2,16 @@ package nodetest
 
 import (
 	"context"
-	"errors"
+	"crypto/ed25519"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/tipmesh/tipmesh/node"
 	"github.com/tipmesh/tipmesh/node/transport/transporttest"
 	"github.com/tipmesh/tipmesh/protocol"
 	"github.com/tipmesh/tipmesh/protocol/seal"
@@ -17,39 +19,52 @@ import (
 	"github.com/tipmesh/tipmesh/store"
 )
 
-// History is a random run of a mesh: shares, crashes, restarts, partitions,
-// loss, a member removed. What happened is kept for the checks after it.
+// History is a random run of a mesh: shares, crashes, partitions, wrong clocks,
+// members that come and go. What happened is kept for the checks after it. What
+// each step tries depends on the seed and the number of the step alone.
 type History struct {
 	*Mesh
-	rng *rand.Rand
+	rng *rand.Rand // of the present step
 
-	mu      sync.Mutex
-	down    map[int]bool // cut off from the network while they crash
-	groups  map[int]int  // partition
-	deaf    map[int]bool // receive nothing: a one-way partition
-	rosters map[protocol.Hash]map[protocol.MemberID]bool
-	removed map[int]bool
-	shares  int
-	log     []string
-	writes  sync.WaitGroup
+	mu     sync.Mutex                 // guards what the network's filter reads
+	down   map[int]bool               // cut off from the network while they go down
+	groups map[int]int                // partition
+	mute   map[[2]int]bool            // from, to: nothing passes
+	copied map[int]bool               // their home was put back or used twice
+	moving map[int]ed25519.PrivateKey // of nodes that are to take over
+	away   map[int]bool               // members that wait to be let in, or in again
+	epochs map[int]epochSet           // what each member held when a disk of its was given up
+	before map[protocol.Hash]standing
+	shares int
+	log    []string
+	writes sync.WaitGroup
 }
+
+// standing is who was out in one roster, and by what.
+type standing map[protocol.MemberID]protocol.StatementID
 
 // Play runs a history of so many steps and heals everything at its end: all
 // nodes run, nothing is lost, and all that are in are in step, or the test fails.
 func Play(m *Mesh, steps int) *History {
 	m.T.Helper()
-	h := &History{Mesh: m, rng: rand.New(rand.NewPCG(m.opt.Seed, 7)), down: map[int]bool{}, groups: map[int]int{},
-		deaf: map[int]bool{}, rosters: map[protocol.Hash]map[protocol.MemberID]bool{}, removed: map[int]bool{}}
+	h := &History{Mesh: m, down: map[int]bool{}, groups: map[int]int{}, mute: map[[2]int]bool{}, copied: map[int]bool{},
+		moving: map[int]ed25519.PrivateKey{}, away: map[int]bool{}, epochs: map[int]epochSet{}, before: map[protocol.Hash]standing{}}
 	m.T.Cleanup(func() {
 		if m.T.Failed() {
 			m.T.Logf("seed %d:\n%s", m.opt.Seed, strings.Join(h.log, "\n"))
 		}
 	})
 	m.Net.Filter(h.passes)
-	m.StartAll()
+	for i := range m.Members {
+		h.at(-1 - i)
+		h.start(i)
+	}
 	time.Sleep(3 * time.Second)
-	for range steps {
+	for k := range steps {
+		h.at(k)
 		h.step()
+		h.govern()
+		h.let()
 		h.note()
 		time.Sleep(time.Duration(h.rng.Int64N(int64(3 * time.Second))))
 	}
@@ -57,8 +72,11 @@ func Play(m *Mesh, steps int) *History {
 	return h
 }
 
+// at begins a step.
+func (h *History) at(k int) { h.rng = rand.New(rand.NewPCG(h.opt.Seed, uint64(int64(k))+1<<20)) }
+
 func (h *History) say(format string, args ...any) {
-	h.log = append(h.log, time.Now().Format("04:05.000 ")+fmt.Sprintf(format, args...))
+	h.set(func() { h.log = append(h.log, time.Now().Format("04:05.000 ")+fmt.Sprintf(format, args...)) })
 }
 
 // passes is the network's filter.
@@ -66,7 +84,7 @@ func (h *History) passes(from, to netip.AddrPort) bool {
 	a, b := transporttest.Number(from), transporttest.Number(to)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return !h.down[a] && !h.down[b] && h.groups[a] == h.groups[b] && !h.deaf[b]
+	return !h.down[a] && !h.down[b] && h.groups[a] == h.groups[b] && !h.mute[[2]int{a, b}]
 }
 
 func (h *History) set(f func()) {
@@ -75,216 +93,222 @@ func (h *History) set(f func()) {
 	f()
 }
 
+// steps are what may happen, each as often as its weight says. Some of it is not
+// possible at that moment, and then nothing happens.
+var steps = []struct {
+	weight int
+	do     func(h *History, i int)
+}{
+	{48, (*History).share},
+	{2, (*History).burst},
+	{4, (*History).crash},
+	{4, (*History).crashWriting},
+	{3, (*History).stop},
+	{12, (*History).start},
+	{4, (*History).part},
+	{3, (*History).silence},
+	{5, (*History).mend},
+	{3, (*History).lose},
+	{2, (*History).muddle},
+	{2, (*History).slow},
+	{3, (*History).remove},
+	{3, (*History).readmit},
+	{3, (*History).join},
+	{3, (*History).move},
+	{1, (*History).elect},
+	{1, (*History).putBackOlder},
+	{1, (*History).useTwice},
+}
+
 func (h *History) step() {
-	i := h.rng.IntN(len(h.Members))
-	p := h.Members[i]
-	switch n := h.rng.IntN(100); {
-	case n < 60:
-		h.share(i)
-	case n < 66 && p.Node != nil:
-		h.say("crash %d", i)
-		h.crash(i)
-	case n < 70 && p.Node != nil:
-		h.say("stop %d", i)
-		h.Stop(i)
-	case n < 82 && p.Node == nil:
-		h.say("start %d", i)
-		h.Start(i)
-	case n < 86:
-		h.set(func() {
-			for j := range h.Members {
-				h.groups[j] = h.rng.IntN(2)
-			}
-			h.say("partition %v", h.groups)
-		})
-	case n < 88:
-		h.set(func() { h.deaf[i] = true })
-		h.say("deaf %d", i)
-	case n < 93:
-		h.set(func() { clear(h.groups); clear(h.deaf) })
-		h.say("heal")
-	case n < 96:
-		loss := h.rng.Float64() / 5
-		h.Net.Lose(loss)
-		h.say("lose %.2f", loss)
-	case n < 98 && i > 1 && len(h.removed) < len(h.Members)/3 && h.Members[0].Node != nil && !h.removed[i]:
-		h.say("remove %d", i)
-		h.removed[i] = true
-		h.Remove(i)
+	i, sum := h.rng.IntN(len(h.Members)), 0
+	for _, s := range steps {
+		sum += s.weight
+	}
+	n := h.rng.IntN(sum)
+	for _, s := range steps {
+		if n -= s.weight; n < 0 {
+			s.do(h, i)
+			return
+		}
 	}
 }
 
 // share shares from a running node, in the background: it may have to wait for
 // an epoch.
-func (h *History) share(i int) {
+func (h *History) share(i int) { h.shareSome(i, 1) }
+
+// burst shares more than is gossiped.
+func (h *History) burst(i int) {
+	count := 80
+	if h.opt.Open != nil {
+		count = 10
+	}
+	h.shareSome(i, count)
+}
+
+func (h *History) shareSome(i, count int) {
 	p := h.Members[i]
 	if p.Node == nil {
 		return
 	}
 	h.shares++
-	name := fmt.Sprintf("share-%d.com", h.shares)
-	h.say("share %s by %d", name, i)
-	n, run := p.Node, p.runs
+	names := make([]string, count)
+	for k := range names {
+		names[k] = fmt.Sprintf("share-%d-%d.com", h.shares, k)
+	}
+	h.say("share %d: %d by %d", h.shares, count, i)
+	n, alive := p.Node, p.alive
 	h.writes.Add(1)
 	go func() {
 		defer h.writes.Done()
-		a, err := h.write(i, n, name)
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		// What a crashed node had not answered was not acknowledged.
-		if err == nil && p.runs == run && !h.down[i] {
+		for _, name := range names {
+			h.noteAt(n)
+			a, err := h.writeAs(p, n, name)
+			h.noteAt(n)
+			// What a crashed node had not answered was not acknowledged.
+			if err != nil || !alive.Load() {
+				h.say("%s by %d is not acknowledged: %v", name, i, err)
+				return
+			}
 			h.acknowledge(a)
 		}
 	}()
 }
 
-// crash cuts a node's network, keeps what its disk holds at that instant, and
-// stops it.
-func (h *History) crash(i int) {
-	h.set(func() { h.down[i] = true })
-	h.Crash(i)
-	h.set(func() { h.down[i] = false })
-}
-
-// note remembers which rosters there were and who was in each.
+// note remembers the rosters of all running nodes.
 func (h *History) note() {
 	for _, p := range h.Members {
-		if p.Node == nil {
-			continue
-		}
-		r := p.Node.Roster()
-		if h.rosters[r.Digest()] == nil {
-			in := map[protocol.MemberID]bool{}
-			for _, m := range r.Active() {
-				in[m.ID] = true
-			}
-			h.rosters[r.Digest()] = in
+		if p.Node != nil {
+			h.noteAt(p.Node)
 		}
 	}
 }
 
+// noteAt remembers a node's roster: who was out in it.
+func (h *History) noteAt(n *node.Node) {
+	r := n.Roster()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.before[r.Digest()] == nil {
+		out := standing{}
+		for _, m := range r.DepartedMembers() {
+			out[m.ID] = m.Removal
+		}
+		h.before[r.Digest()] = out
+	}
+}
+
+// How many times ten seconds a mesh gets to come to rest.
+const (
+	restLeast = 3
+	restMost  = 30
+)
+
+// rested reports whether all who are in are connected, see one roster, and have
+// nothing left to sign.
+func (h *History) rested() bool {
+	in := h.In()
+	keys := map[protocol.Key]bool{}
+	for _, i := range in {
+		keys[protocol.KeyOf(h.Members[i].nodeKey)] = true
+	}
+	first := h.Members[0].Node.Roster()
+	for _, i := range in {
+		n := h.Members[i].Node
+		if n.Roster().Digest() != first.Digest() {
+			return false
+		}
+		for _, p := range n.Status(time.Time{}).Peers {
+			if keys[p.Node] && !p.Up {
+				return false
+			}
+		}
+	}
+	return !slices.ContainsFunc(first.Proposals, func(p *trust.Proposal) bool { return len(first.Signers(p)) > 0 && !p.Stuck })
+}
+
+// heal ends all faults and lets everybody come to rest.
 func (h *History) heal() {
-	h.set(func() { clear(h.groups); clear(h.deaf); clear(h.down) })
+	h.at(1 << 19)
+	h.set(func() { clear(h.groups); clear(h.mute); clear(h.down) })
 	h.Net.Lose(0)
-	for i, p := range h.Members {
-		if p.Node == nil {
-			h.Start(i)
+	h.Net.Double(0)
+	h.Net.Spread(0)
+	for i := range h.Members {
+		h.Net.Slow(h.Members[i].At, transporttest.Link{})
+		if h.Members[i].Node == nil && !h.away[i] {
+			h.start(i)
 		}
 	}
 	h.say("all healed")
-	time.Sleep(2 * time.Minute)
 	h.writes.Wait()
-	h.note()
+	for k := 0; k < restLeast || k < restMost && !h.rested(); k++ {
+		time.Sleep(10 * time.Second)
+		h.govern()
+		h.let()
+		h.note()
+	}
 	h.Settle(10*time.Minute, h.In()...)
 	h.note()
 }
 
-// In are the indexes of the members that were not removed.
+// In are the indexes of the members that are in and run, as the founder sees it.
 func (h *History) In() (out []int) {
-	for i := range h.Members {
-		if !h.removed[i] {
+	r := h.Members[0].Node.Roster()
+	for i, p := range h.Members {
+		m, ok := r.Member(p.ID)
+		if ok && m.State == trust.StateActive && p.Node != nil {
 			out = append(out, i)
 		}
 	}
 	return out
 }
 
-// Check checks everything there is to check.
-func (h *History) Check() {
-	h.T.Helper()
-	in := h.In()
-	h.Mesh.Check(in...)
-	for i := range h.Members {
-		h.checkReadable(i)
-	}
-	for _, i := range in {
-		s := h.Members[i].Node.Status(time.Time{})
-		if len(s.Forks) > 0 || s.Halted != "" {
-			h.T.Errorf("node %d: forks %v, halted %q, though every node is honest", i, s.Forks, s.Halted)
-		}
-		if s.Unreadable > 0 {
-			h.T.Errorf("node %d cannot read %d entries of everyone", i, s.Unreadable)
-		}
-	}
-	for i := range h.removed {
-		if m, ok := h.Members[0].Node.Roster().Member(h.Members[i].ID); !ok || m.State != trust.StateRemoved {
-			h.T.Errorf("member %d was removed and is %v", i, m)
-		}
-	}
-}
+// epochSet is epochs by ID.
+type epochSet map[protocol.EpochID]*seal.Identity
 
-// checkReadable tries every key that a member has, or could get out of anything
-// any node holds, on every entry of every node: none may open an entry whose
-// writer saw a roster without that member.
-func (h *History) checkReadable(i int) {
-	h.T.Helper()
+// keep adds the epochs that a member's store holds to those it once held.
+func (h *History) keep(i int) {
+	if h.epochs[i] == nil {
+		h.epochs[i] = epochSet{}
+	}
 	p := h.Members[i]
-	ids := map[protocol.EpochID]*seal.Identity{}
-	add := func(e *protocol.Epoch) {
-		id, err := seal.ParseIdentity(e.Identity)
-		h.must(err)
-		ids[e.ID()] = id
-	}
-	h.must(p.Store.Settings("epoch/", func(_ string, raw []byte) error {
+	h.must(h.held(p).Settings("epoch/", func(_ string, raw []byte) error {
 		e, err := protocol.ParseEpoch(raw)
-		h.must(err)
-		add(e)
-		return nil
+		if err != nil {
+			return err
+		}
+		return h.epochs[i].add(e)
 	}))
-	h.each(func(e store.Entry) {
-		if e.Header.Kind != protocol.EntryDirect || e.Payload == nil {
-			return
-		}
-		plain, err := seal.OpenDirect(e.Payload, p.age)
-		if errors.Is(err, seal.ErrNotForUs) {
-			return
-		}
-		h.must(err)
-		epochs, err := protocol.ParseGrant(plain)
-		h.must(err)
-		for _, e := range epochs {
-			add(e)
-		}
-	})
-	h.each(func(e store.Entry) {
-		in, known := h.rosters[e.Header.Roster]
-		if e.Header.Kind != protocol.EntrySealed || e.Payload == nil || !known || in[p.ID] {
-			return
-		}
-		for _, id := range ids {
-			if protocol.TagFor(id.String(), e.Header.Feed) != e.Header.Tag {
-				continue
-			}
-			if _, err := seal.OpenBundle(e.Payload, id); err == nil {
-				h.T.Errorf("member %d reads entry %d of %s, written in a roster without it", i, e.Header.Seq, e.Header.Node.Short())
-			}
-		}
-	})
 }
 
-// each visits every distinct entry that any node holds.
-func (h *History) each(f func(store.Entry)) {
-	seen := map[protocol.EntryID]bool{}
-	for _, p := range h.Members {
-		for _, feed := range p.Store.Feeds() {
-			h.must(p.Store.Range(feed.ID, 1, func(e store.Entry) bool {
-				if !seen[e.Header.ID()] {
-					seen[e.Header.ID()] = true
-					f(e)
-				}
-				return true
-			}))
-		}
+func (s epochSet) add(e *protocol.Epoch) error {
+	id, err := seal.ParseIdentity(e.Identity)
+	if err == nil {
+		s[e.ID()] = id
 	}
+	return err
 }
 
 // write shares one value and gives what was acknowledged.
 func (m *Mesh) write(i int, n writer, names ...string) (Acked, error) {
+	return m.writeAs(m.Members[i], n, names...)
+}
+
+func (m *Mesh) writeAs(p *Member, n writer, names ...string) (Acked, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
-	bundle, values := m.Members[i].bundle(names)
+	bundle, values := p.bundle(names)
 	places, err := n.Write(ctx, [][]byte{bundle}, "green")
-	return Acked{By: i, Places: places, Values: values}, err
+	a := Acked{By: p.Index, Places: places, Values: values}
+	if n, ok := n.(*node.Node); ok && len(places) > 0 {
+		a.Node = n.Key()
+		if h, err := n.Store().Header(places[0]); err == nil {
+			a.Payload = h.Payload
+		}
+	}
+	return a, err
 }
 
 type writer interface {

@@ -12,7 +12,9 @@ import (
 	"io"
 	"log/slog"
 	"runtime"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -35,6 +37,9 @@ type Options struct {
 	Network transporttest.Options
 	Feed    uint64    // entries in a feed before another is begun; 0: as always
 	Log     io.Writer // of every node, at debug level; nil: none
+	// Open opens stores on the real disk, in a folder for each; nil: they are in
+	// memory.
+	Open func(dir string) (store.Store, error)
 }
 
 // Mesh is a mesh of members with one node each. Member 0 founds it and is its
@@ -57,14 +62,20 @@ type Member struct {
 	Index   int
 	ID      protocol.MemberID
 	Handle  string
-	Store   *memory.Store
-	Node    *node.Node // nil while stopped
-	At      int        // its number in the network; Index unless moved
-	runs    int        // how often it was started
+	Store   *memory.Store // unless Options.Open says otherwise
+	Node    *node.Node    // nil while stopped
+	At      int           // its number in the network; Index unless moved
+	Clock   time.Duration // how far its clock is ahead; read when it starts
+	runs    int           // how often it was started
+	alive   *atomic.Bool  // false once the run that began last has crashed
+	disk    *disk         // the store of the node that runs
+	dir     string        // where it is, if Options.Open made it
+	porch   *porch        // where its joiners knock
 	Author  stix.Author
 	nodeKey ed25519.PrivateKey
 	key     ed25519.PrivateKey
 	age     *seal.Identity
+	former  []*seal.Identity                  // age identities before it, oldest first
 	nodeAge *seal.Identity                    // nil: none
 	next    func() (protocol.CardNode, error) // as node.Config.NextNode
 	card    *protocol.Statement
@@ -74,9 +85,11 @@ type Member struct {
 
 // Acked is a share that a node acknowledged.
 type Acked struct {
-	By     int
-	Places []store.Place
-	Values []store.Value
+	By      int
+	Node    protocol.Key
+	Payload protocol.Hash // of the entry at the first place
+	Places  []store.Place
+	Values  []store.Value
 }
 
 // Run runs f with a mesh in a bubble of virtual time, with one processor, as
@@ -174,7 +187,8 @@ func (m *Mesh) Admit(i int) {
 func (m *Mesh) Start(i int) {
 	m.T.Helper()
 	p := m.Members[i]
-	_, err := p.Store.Commit(context.Background(), &store.Commit{Statements: m.all})
+	m.must(m.open(p))
+	_, err := p.disk.Store.Commit(context.Background(), &store.Commit{Statements: m.all})
 	m.must(err)
 	log := slog.New(slog.DiscardHandler)
 	if m.opt.Log != nil {
@@ -182,9 +196,10 @@ func (m *Mesh) Start(i int) {
 	}
 	tr, err := transport.New(transport.Config{Key: p.nodeKey, Mesh: m.ID, Listen: []string{m.Net.Address(p.At)}, Packets: m.Net.Packets, Log: log})
 	m.must(err)
-	p.Node, err = node.New(node.Config{Mesh: m.ID, Member: p.ID, NodeKey: p.nodeKey, MemberKey: p.key, MemberAge: []*seal.Identity{p.age}, NodeAge: p.nodeAge, NextNode: p.next,
-		Store: p.Store, Transport: tr, Log: log, FeedEntries: m.opt.Feed,
-		Sync: replica.Config{Seed: m.opt.Seed + uint64(i)}})
+	ahead := p.Clock
+	p.Node, err = node.New(node.Config{Mesh: m.ID, Member: p.ID, NodeKey: p.nodeKey, MemberKey: p.key,
+		MemberAge: append(slices.Clone(p.former), p.age), NodeAge: p.nodeAge, NextNode: p.next, Store: p.disk, Transport: tr, Log: log, FeedEntries: m.opt.Feed,
+		Now: func() time.Time { return time.Now().Add(ahead) }, Sync: replica.Config{Seed: m.opt.Seed + uint64(i)}, Invite: p.invite})
 	m.must(err)
 	var others []replica.NodeAddresses
 	for j, q := range m.Members {
@@ -194,6 +209,8 @@ func (m *Mesh) Start(i int) {
 	}
 	p.Node.Introduce(others)
 	p.runs++
+	p.alive = new(atomic.Bool)
+	p.alive.Store(true)
 	ctx, cancel := context.WithCancel(context.Background())
 	p.stop, p.done = cancel, make(chan error, 1)
 	started := make(chan struct{})
@@ -220,16 +237,18 @@ func (m *Mesh) Stop(i int) {
 	p.stop()
 	m.must(<-p.done)
 	p.Node = nil
+	m.must(m.close(p))
 }
 
 // Crash stops a node as a kill would: what its store had made durable before
 // stays, whatever it does while it goes down is lost.
 func (m *Mesh) Crash(i int) {
 	m.T.Helper()
-	left := m.Members[i].Store.Clone()
-	m.Members[i].runs++
+	m.Members[i].alive.Store(false)
+	left, err := m.image(m.Members[i])
+	m.must(err)
 	m.Stop(i)
-	m.Members[i].Store = left
+	m.putBack(m.Members[i], left)
 }
 
 // StopAll stops every node.
@@ -296,7 +315,7 @@ func (m *Mesh) Settle(within time.Duration, nodes ...int) {
 	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
 	for _, i := range nodes {
-		since, n := time.Now(), m.Members[i].Node
+		since, n := time.Now().Add(m.Members[i].Clock), m.Members[i].Node
 		err := n.WaitInStep(ctx)
 		for err == nil && !n.Status(since).InStep { // a neighbour has still to give what it holds
 			time.Sleep(100 * time.Millisecond)

@@ -21,7 +21,13 @@ import (
 type Options struct {
 	Latency time.Duration // one way; 10 ms
 	Mbps    int           // each node's link, each way; 100
-	Seed    uint64        // of the losses
+	Seed    uint64        // of all that is random
+}
+
+// Link is how a node is connected.
+type Link struct {
+	Extra time.Duration // added to the latency of every packet it sends or gets
+	Kbps  int           // of sockets opened from then on; 0: as all others
 }
 
 // Network is a simulated network of UDP endpoints. Make and close it inside
@@ -29,12 +35,16 @@ type Options struct {
 // issue 78156), and call synctest.Wait after starting nodes and before
 // connecting them.
 type Network struct {
-	sim  *simnet.Simnet
-	link simnet.NodeBiDiLinkSettings
+	sim     *simnet.Simnet
+	latency time.Duration
+	bits    int // a second, of a node's link
 
 	mu     sync.Mutex
 	rng    *rand.Rand
 	loss   float64
+	twice  float64
+	spread time.Duration
+	slow   map[netip.AddrPort]Link
 	island map[netip.AddrPort]int
 	filter func(from, to netip.AddrPort) bool
 	counts map[netip.AddrPort]uint64
@@ -48,14 +58,15 @@ func NewNetwork(o Options) *Network {
 	if o.Mbps <= 0 {
 		o.Mbps = 100
 	}
-	link := simnet.LinkSettings{BitsPerSecond: o.Mbps * 1_000_000, MTU: 1500}
 	n := &Network{
-		// The logger reports packets to nodes that are down: no news.
-		sim:    &simnet.Simnet{LatencyFunc: simnet.StaticLatency(o.Latency), Logger: slog.New(slog.DiscardHandler)},
-		link:   simnet.NodeBiDiLinkSettings{Uplink: link, Downlink: link},
-		rng:    rand.New(rand.NewPCG(o.Seed, 1)),
-		counts: map[netip.AddrPort]uint64{},
+		latency: o.Latency,
+		bits:    o.Mbps * 1_000_000,
+		rng:     rand.New(rand.NewPCG(o.Seed, 1)),
+		slow:    map[netip.AddrPort]Link{},
+		counts:  map[netip.AddrPort]uint64{},
 	}
+	// The logger reports packets to nodes that are down: no news.
+	n.sim = &simnet.Simnet{LatencyFunc: n.takes, Logger: slog.New(slog.DiscardHandler)}
 	n.sim.Start()
 	return n
 }
@@ -75,7 +86,28 @@ func (n *Network) Packets(addr *net.UDPAddr) (net.PacketConn, error) {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return &endpoint{PacketConn: n.sim.NewEndpoint(short(addr), n.link), network: n, at: plain(at)}, nil
+	link := simnet.LinkSettings{BitsPerSecond: n.bits, MTU: 1500}
+	if l := n.slow[plain(at)]; l.Kbps > 0 {
+		link.BitsPerSecond = l.Kbps * 1000
+	}
+	both := simnet.NodeBiDiLinkSettings{Uplink: link, Downlink: link}
+	return &endpoint{PacketConn: n.sim.NewEndpoint(short(addr), both), network: n, at: plain(at)}, nil
+}
+
+// takes is how long a packet travels.
+func (n *Network) takes(p *simnet.Packet) time.Duration {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	d := n.latency
+	for _, a := range []net.Addr{p.From, p.To} {
+		if udp, ok := a.(*net.UDPAddr); ok {
+			d += n.slow[plain(udp.AddrPort())].Extra
+		}
+	}
+	if n.spread > 0 {
+		d += time.Duration(n.rng.Int64N(int64(n.spread)))
+	}
+	return d
 }
 
 // Lose drops this share of all packets, 0 to 1.
@@ -83,6 +115,28 @@ func (n *Network) Lose(share float64) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.loss = share
+}
+
+// Spread adds up to so much to the latency of every packet, at random, so that
+// packets overtake each other.
+func (n *Network) Spread(most time.Duration) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.spread = most
+}
+
+// Double sends this share of all packets twice, 0 to 1.
+func (n *Network) Double(share float64) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.twice = share
+}
+
+// Slow gives node i a link of its own.
+func (n *Network) Slow(i int, l Link) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.slow[addrOf(i)] = l
 }
 
 // Partition lets packets pass only within each of the groups of node numbers.
@@ -98,11 +152,11 @@ func (n *Network) Partition(groups ...[]int) {
 	}
 }
 
-// Heal ends loss, partition and filter.
+// Heal ends loss, doubling, spread, partition and filter.
 func (n *Network) Heal() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.loss, n.island, n.filter = 0, nil, nil
+	n.loss, n.twice, n.spread, n.island, n.filter = 0, 0, 0, nil, nil
 }
 
 // Filter asks pass about every packet; it must be quick. Number turns an
@@ -129,18 +183,22 @@ func (n *Network) Sent(i int) uint64 {
 // Close ends the network; close the transports first.
 func (n *Network) Close() { n.sim.Close() }
 
-// passes decides about one packet.
-func (n *Network) passes(from, to netip.AddrPort, size int) bool {
+// copies decides how often one packet is sent: not at all, once or twice.
+func (n *Network) copies(from, to netip.AddrPort, size int) int {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.counts[from] += uint64(size)
-	if n.island != nil && n.island[from] != n.island[to] {
-		return false
+	switch {
+	case n.island != nil && n.island[from] != n.island[to]:
+		return 0
+	case n.filter != nil && !n.filter(from, to):
+		return 0
+	case n.loss > 0 && n.rng.Float64() < n.loss:
+		return 0
+	case n.twice > 0 && n.rng.Float64() < n.twice:
+		return 2
 	}
-	if n.filter != nil && !n.filter(from, to) {
-		return false
-	}
-	return n.loss <= 0 || n.rng.Float64() >= n.loss
+	return 1
 }
 
 // endpoint is a node's socket. simnet has no faults of its own.
@@ -156,10 +214,12 @@ func (e *endpoint) WriteTo(p []byte, to net.Addr) (int, error) {
 	if !ok {
 		return 0, fmt.Errorf("write packet: %s is no UDP address", to)
 	}
-	if !e.network.passes(e.at, plain(udp.AddrPort()), len(p)) {
-		return len(p), nil
+	for range e.network.copies(e.at, plain(udp.AddrPort()), len(p)) {
+		if _, err := e.PacketConn.WriteTo(p, short(udp)); err != nil {
+			return 0, err
+		}
 	}
-	return e.PacketConn.WriteTo(p, short(udp))
+	return len(p), nil
 }
 
 // short gives the four-byte form: simnet takes the sixteen-byte form of the

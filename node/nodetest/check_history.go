@@ -1,0 +1,245 @@
+package nodetest
+
+import (
+	"errors"
+	"maps"
+	"net"
+	"slices"
+	"time"
+
+	"github.com/tipmesh/tipmesh/node"
+	"github.com/tipmesh/tipmesh/protocol"
+	"github.com/tipmesh/tipmesh/protocol/replica"
+	"github.com/tipmesh/tipmesh/protocol/seal"
+	"github.com/tipmesh/tipmesh/protocol/trust"
+	"github.com/tipmesh/tipmesh/store"
+)
+
+// Check checks everything there is to check.
+func (h *History) Check() {
+	h.T.Helper()
+	in := h.In()
+	h.forgetSpoilt(in)
+	h.Mesh.Check(in...)
+	h.checkForksAreReported(in)
+	h.checkOnlySpoiltHomesStop(in)
+	h.checkNothingIsCountedMalformed(in)
+	h.checkRemovalsHold(in)
+	for i, p := range h.Members {
+		if !slices.Contains(in, i) {
+			h.checkRemovedIsCutOff(p, in)
+			h.checkRemovedReadsNothingNew(i, in)
+		}
+	}
+}
+
+// forgetSpoilt forgets what spoilt homes acknowledged and nobody who is in holds:
+// whoever threw a disk away, or wrote on one twice, lost it.
+func (h *History) forgetSpoilt(in []int) {
+	at := map[store.Place]*known{}
+	for _, k := range h.everything(in) {
+		at[k.place] = k
+	}
+	h.Mesh.mu.Lock()
+	defer h.Mesh.mu.Unlock()
+	h.acked = slices.DeleteFunc(h.acked, func(a Acked) bool {
+		k := at[a.Places[0]]
+		return h.copied[a.By] && (k == nil || !slices.ContainsFunc(k.entries, func(e store.Entry) bool { return e.Header.Payload == a.Payload }))
+	})
+}
+
+// checkForksAreReported looks for two different entries at one place, in the
+// stores of all who are in. Everybody must know of a fork of that node; and
+// nobody may claim one of a node whose home was used once only.
+func (h *History) checkForksAreReported(in []int) {
+	h.T.Helper()
+	forked := map[protocol.Key]*known{}
+	for _, k := range h.everything(in) {
+		if len(k.entries) > 1 && forked[k.author] == nil {
+			forked[k.author] = k
+		}
+	}
+	honest := map[protocol.Key]int{}
+	for i, p := range h.Members {
+		if !h.copied[i] {
+			honest[protocol.KeyOf(p.nodeKey)] = i
+		}
+	}
+	for _, i := range in {
+		r := h.Members[i].Node.Roster()
+		for key, k := range forked {
+			if _, ok := r.Fork(key); !ok && counts(r, k) {
+				h.T.Errorf("seed %d: feed %s of node %s parts at %d, as nodes %v hold it, and node %d knows of no fork",
+					h.opt.Seed, k.place.Feed.Short(), key.Short(), k.place.Seq, k.by, i)
+			}
+		}
+		for key, j := range honest {
+			if fork, ok := r.Fork(key); ok {
+				h.T.Errorf("seed %d: node %d knows of a fork at %d by node %d, whose home was used once", h.opt.Seed, i, fork.Seq, j)
+			}
+		}
+	}
+}
+
+// counts reports whether a place counts: beyond a cut nobody looks.
+func counts(r *trust.Roster, k *known) bool {
+	last, ended := r.Limit(k.author, k.place.Feed)
+	return !ended || k.place.Seq <= last
+}
+
+// checkOnlySpoiltHomesStop looks for nodes that write no more.
+func (h *History) checkOnlySpoiltHomesStop(in []int) {
+	h.T.Helper()
+	for _, i := range in {
+		if s := h.Members[i].Node.Status(time.Time{}); s.Halted != "" && !h.copied[i] {
+			h.T.Errorf("seed %d: node %d writes no more, though its home was used once: %s", h.opt.Seed, i, s.Halted)
+		}
+	}
+}
+
+// checkNothingIsCountedMalformed: every node here keeps to the protocol. Only of
+// fork proofs there may be more than anybody keeps.
+func (h *History) checkNothingIsCountedMalformed(in []int) {
+	h.T.Helper()
+	for _, i := range in {
+		refused := h.Members[i].Node.Status(time.Time{}).Refused
+		for _, reason := range []string{node.ReasonMalformed, node.ReasonTooLarge, node.ReasonQuota, node.ReasonUnreadable} {
+			if refused[reason] > 0 && (reason != node.ReasonQuota || len(h.copied) == 0) {
+				h.T.Errorf("seed %d: node %d refused %v, though nobody sent anything of the kind", h.opt.Seed, i, refused)
+			}
+		}
+		h.say("node %d refused %v", i, refused)
+	}
+}
+
+// checkRemovalsHold: a member that a removal ended is out, unless a later
+// admission names that removal.
+func (h *History) checkRemovalsHold(in []int) {
+	h.T.Helper()
+	for _, i := range in {
+		n := h.Members[i].Node
+		for _, p := range n.Roster().Proposals {
+			m, ok := n.Roster().Member(p.Subject)
+			if p.Kind != protocol.KindRemoval || p.State != trust.ProposalDone || !ok || m.State != trust.StateActive {
+				continue
+			}
+			again, ok := n.Statement(m.Admission).Doc().(*protocol.Admission)
+			if !ok || !slices.Contains(again.Removed, p.ID) {
+				h.T.Errorf("seed %d: node %d takes %s for a member, though removal %s ended that", h.opt.Seed, i, m.Handle, p.ID.Short())
+			}
+		}
+	}
+}
+
+// checkRemovedIsCutOff: nobody who is in is connected to a removed member's
+// node, or answers it.
+func (h *History) checkRemovedIsCutOff(gone *Member, in []int) {
+	h.T.Helper()
+	key := protocol.KeyOf(gone.nodeKey)
+	if gone.Node != nil {
+		if m, ok := gone.Node.Roster().Member(gone.ID); ok && m.State == trust.StateActive {
+			// It has not heard of its removal, and takes itself for a member still.
+			for _, p := range gone.Node.Status(time.Time{}).Peers {
+				if p.Up && slices.ContainsFunc(in, func(i int) bool { return h.Members[i].ID == p.Member }) {
+					h.T.Errorf("seed %d: node %d, whose member is out, is connected to %s", h.opt.Seed, gone.Index, p.Handle)
+				}
+			}
+		}
+	}
+	for _, i := range in {
+		if epochs := h.askEpochs(h.Members[i].Node, key); epochs != nil {
+			h.T.Errorf("seed %d: node %d hands epochs to node %d, whose member is out", h.opt.Seed, i, gone.Index)
+		}
+	}
+}
+
+// askEpochs asks a node for epochs as another would; nil where it answers
+// nothing.
+func (h *History) askEpochs(n *node.Node, as protocol.Key) *replica.Epochs {
+	near, far := net.Pipe()
+	defer near.Close()
+	go n.Serve(as, line{far})
+	h.must(near.SetDeadline(time.Now().Add(10 * time.Second)))
+	if _, err := near.Write(replica.Encode(&replica.GetEpochs{})); err != nil {
+		return nil
+	}
+	frame, err := replica.ReadFrame(near, replica.MaxFrame)
+	if err != nil {
+		return nil
+	}
+	msg, err := replica.Decode(frame)
+	h.must(err)
+	return msg.(*replica.Epochs)
+}
+
+// checkRemovedReadsNothingNew tries every key that a member who is out ever had,
+// or could get out of anything any node holds, on every entry: none may open one
+// whose writer saw the removal that ended this member's time.
+func (h *History) checkRemovedReadsNothingNew(i int, in []int) {
+	h.T.Helper()
+	p := h.Members[i]
+	last, ok := h.Members[in[0]].Node.Roster().Member(p.ID)
+	if !ok {
+		return // it never was in
+	}
+	if p.disk != nil && (p.Node != nil || h.opt.Open == nil) {
+		h.keep(i)
+	}
+	ids := maps.Clone(h.epochs[i])
+	if ids == nil {
+		ids = epochSet{}
+	}
+	sealed := 0
+	h.each(func(e store.Entry) {
+		if e.Header.Kind == protocol.EntrySealed && e.Payload != nil && h.before[e.Header.Roster][p.ID] == last.Removal {
+			sealed++
+		}
+		if e.Header.Kind != protocol.EntryDirect || e.Payload == nil {
+			return
+		}
+		plain, err := seal.OpenDirect(e.Payload, append(slices.Clone(p.former), p.age, p.nodeAge)...)
+		if errors.Is(err, seal.ErrNotForUs) {
+			return
+		}
+		h.must(err)
+		epochs, err := protocol.ParseGrant(plain)
+		h.must(err)
+		for _, e := range epochs {
+			h.must(ids.add(e))
+		}
+	})
+	h.say("member %d is out: %d epochs tried on %d entries", i, len(ids), sealed)
+	h.each(func(e store.Entry) {
+		if e.Header.Kind != protocol.EntrySealed || e.Payload == nil || h.before[e.Header.Roster][p.ID] != last.Removal {
+			return
+		}
+		for _, id := range ids {
+			if protocol.TagFor(id.String(), e.Header.Feed) != e.Header.Tag {
+				continue
+			}
+			if _, err := seal.OpenBundle(e.Payload, id); err == nil {
+				h.T.Errorf("seed %d: member %d reads entry %s/%d of node %s, written in view of its removal",
+					h.opt.Seed, i, e.Header.Feed.Short(), e.Header.Seq, e.Header.Node.Short())
+			}
+		}
+	})
+}
+
+// each visits every distinct entry that any open store holds.
+func (h *History) each(f func(store.Entry)) {
+	seen := map[protocol.EntryID]bool{}
+	for _, p := range h.Members {
+		if p.Node == nil {
+			continue
+		}
+		for _, feed := range h.held(p).Feeds() {
+			h.must(h.held(p).Range(feed.ID, 1, func(e store.Entry) bool {
+				if !seen[e.Header.ID()] {
+					seen[e.Header.ID()] = true
+					f(e)
+				}
+				return true
+			}))
+		}
+	}
+}
