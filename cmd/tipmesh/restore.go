@@ -83,24 +83,24 @@ func runRestore(ctx context.Context, opts *RestoreOptions, gopts *GlobalOptions,
 		return err
 	}
 	declined := errors.New("declined")
+	var read atomic.Int64
+	stop := func() {}
 	o.Opened = func(m *backup.Manifest) error {
 		gopts.previewf("Restore %s as of %s UTC to %s, with a new node key.", clean(m.MeshName), minute(m.Time), dir)
 		gopts.previewf("The node of before must not run again.")
 		if opts.Update == "" {
 			gopts.previewf("If your card was changed since then, stop here and give the present one with\n--update: two cards after one would both be void.")
 		}
-		if !m.Locked {
-			o.Passphrase = nil
-		}
 		ok, err := gopts.confirm("Restore?")
 		if err == nil && !ok {
 			err = declined
 		}
+		if err == nil {
+			stop = gopts.progress(ctx, func() string { return "restoring  " + bytesText(uint64(read.Load())) })
+		}
 		return err
 	}
-	var read atomic.Int64
 	o.Progress = func(n int64) { read.Store(n) }
-	stop := gopts.progress(ctx, func() string { return "restoring  " + bytesText(uint64(read.Load())) })
 	made, err := home.Restore(ctx, dir, f, *o)
 	stop()
 	if errors.Is(err, declined) {

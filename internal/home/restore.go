@@ -34,7 +34,7 @@ const (
 // RestoreOptions say how a backup is opened and what becomes of it.
 type RestoreOptions struct {
 	Key        backup.Key
-	Passphrase []byte             // of the new key files; nil: they are open
+	Passphrase []byte             // of the new key files, where the old ones had one or the backup is sealed to a recipient
 	MemberKey  ed25519.PrivateKey // to sign the card with; nil: that in the backup, if there is one
 	Statements []*protocol.Statement
 	Now        time.Time
@@ -70,15 +70,6 @@ func Restore(ctx context.Context, dir string, file io.Reader, o RestoreOptions) 
 	if err != nil {
 		return nil, fmt.Errorf("restore: %w", err)
 	}
-	m, rest, err := backup.Open(file, o.Key)
-	if err != nil {
-		return nil, fmt.Errorf("restore: %w", err)
-	}
-	if o.Opened != nil {
-		if err := o.Opened(m); err != nil {
-			return nil, err
-		}
-	}
 	_, missing := os.Lstat(abs)
 	if err := prepareFolder(abs); err != nil {
 		return nil, err
@@ -94,6 +85,22 @@ func Restore(ctx context.Context, dir string, file io.Reader, o RestoreOptions) 
 		held.release()
 	}()
 	if err = vacant(abs); err != nil {
+		return nil, err
+	}
+	m, rest, err := backup.Open(file, o.Key)
+	if err != nil {
+		return nil, fmt.Errorf("restore: %w", err)
+	}
+	if o.Opened != nil {
+		if err = o.Opened(m); err != nil {
+			return nil, err
+		}
+	}
+	switch {
+	case !m.Locked && o.Key.Passphrase != nil:
+		o.Passphrase = nil
+	case m.Locked && o.Passphrase == nil:
+		err = fmt.Errorf("restore: %w: the keys of the old node were under a passphrase", keyring.ErrNeedsPassphrase)
 		return nil, err
 	}
 	r := &restore{temp: filepath.Join(abs, newFolder), m: m, o: o}
