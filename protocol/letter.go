@@ -195,17 +195,19 @@ func Private(mesh MeshID, member MemberID) AudienceID {
 	return AudienceID(DomainPrivate.Sum(mesh[:], member[:]))
 }
 
-// Erasure is the payload of an erase entry, in the open: the entries of the same
-// feed whose payloads go.
+// Erasure is the payload of an erase entry, in the open: the entries whose
+// payloads go.
 type Erasure struct {
 	Version uint64   `cbor:"1,keyasint"`
 	Seqs    []uint64 `cbor:"2,keyasint"` // runs: first, last, first, last, ...; ascending
+	Feed    FeedID   `cbor:"3,keyasint,omitzero"` // theirs; zero: the feed of the erase entry itself
 }
 
-// NewErasure makes the payload of an erase entry. runs are first and last, both
+// NewErasure makes the payload of an erase entry, of entries of a feed, or, where
+// that is zero, of the feed it is written to. runs are first and last, both
 // included, ascending and not touching each other.
-func NewErasure(runs ...[2]uint64) ([]byte, error) {
-	e := Erasure{Version: Version}
+func NewErasure(feed FeedID, runs ...[2]uint64) ([]byte, error) {
+	e := Erasure{Version: Version, Feed: feed}
 	for _, r := range runs {
 		e.Seqs = append(e.Seqs, r[0], r[1])
 	}

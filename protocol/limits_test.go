@@ -278,7 +278,7 @@ func TestEpochAndAudienceLimits(t *testing.T) {
 			for i := range runs {
 				runs[i] = [2]uint64{uint64(2*i + 1), uint64(2*i + 1)}
 			}
-			_, err := NewErasure(runs...)
+			_, err := NewErasure(FeedID{}, runs...)
 			return err
 		}},
 		"grant": {MaxGrantEpochs, func(n int) error {

@@ -229,7 +229,7 @@ func parseErasureAgain(raw []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return NewErasure(e.Runs()...)
+	return NewErasure(e.Feed, e.Runs()...)
 }
 
 func parseTicketAgain(raw []byte) ([]byte, error) {
@@ -286,11 +286,14 @@ func samples(t testing.TB) []sampleDoc {
 		}
 		out = append(out, sampleDoc{l.name, "letter", "", l.raw, l.raw, "", doc, "", parseLetterAgain})
 	}
-	erasure, err := NewErasure([2]uint64{1, 1}, [2]uint64{3, 70}, [2]uint64{72, MaxSeq})
-	if err != nil {
-		t.Fatal(err)
+	for i, name := range []string{"erasure", "erasure, of another feed"} {
+		feed := []FeedID{{}, FeedID(hashNamed("feed 2"))}[i]
+		raw, err := NewErasure(feed, [2]uint64{1, 1}, [2]uint64{3, 70}, [2]uint64{72, MaxSeq})
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, sampleDoc{name, "erasure", "", raw, raw, "", &Erasure{Version, []uint64{1, 1, 3, 70, 72, MaxSeq}, feed}, "", parseErasureAgain})
 	}
-	out = append(out, sampleDoc{"erasure", "erasure", "", erasure, erasure, "", &Erasure{Version, []uint64{1, 1, 3, 70, 72, MaxSeq}}, "", parseErasureAgain})
 	ticket := sampleTicket(t)
 	return append(out, sampleDoc{"ticket", "ticket", "", Marshal(ticket), Marshal(ticket), ticket.ID().String(), ticket, "", parseTicketAgain})
 }
