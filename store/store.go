@@ -129,6 +129,9 @@ type Entries interface {
 
 	// LastArrival is the number of the newest arrival, 0 where there is none.
 	LastArrival() uint64
+	// ArrivalOf is the number of the arrival of a place; ok is false where there is
+	// none.
+	ArrivalOf(p Place) (number uint64, ok bool)
 	// Arrivals calls fn for the arrivals after a number, in order, until fn
 	// gives false.
 	Arrivals(after uint64, fn func(Arrival) bool) error

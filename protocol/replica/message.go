@@ -104,6 +104,9 @@ type FeedState struct {
 	HeadID  protocol.EntryID `cbor:"3,keyasint"`
 	Missing []uint64         `cbor:"4,keyasint,omitempty"` // first, last, first, last ...; ascending
 	Direct  bool             `cbor:"5,keyasint,omitempty"` // a direct feed, wanted first
+	// Erased are the payloads that went for good: they are told as Missing and not
+	// asked for. It does not travel.
+	Erased []uint64 `cbor:"-"`
 }
 
 // Holds reports whether the payload at seq is held.

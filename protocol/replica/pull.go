@@ -124,18 +124,20 @@ func contradicts(mine, theirs *FeedState) bool {
 	return mine.Head > 0 && theirs.Head == mine.Head && theirs.HeadID != mine.HeadID
 }
 
-// missing gives the payloads that theirs holds and mine does not, up to mine's
-// head. It takes no step for what both miss, however much that is.
+// missing gives the payloads that theirs holds and mine does not and may, up to
+// mine's head. It takes no step for what both miss, or what was erased here,
+// however much that is.
 func missing(mine, theirs *FeedState) iter.Seq[uint64] {
 	return func(yield func(uint64) bool) {
-		j := 0
+		j, k := 0, 0
 		for i := 0; i+1 < len(mine.Missing); i += 2 {
 			for seq := mine.Missing[i]; seq <= min(mine.Missing[i+1], theirs.Head); {
-				for j+1 < len(theirs.Missing) && theirs.Missing[j+1] < seq {
-					j += 2
+				if end, in := runAt(theirs.Missing, &j, seq); in {
+					seq = end + 1
+					continue
 				}
-				if j+1 < len(theirs.Missing) && theirs.Missing[j] <= seq {
-					seq = theirs.Missing[j+1] + 1
+				if end, in := runAt(mine.Erased, &k, seq); in {
+					seq = end + 1
 					continue
 				}
 				if !yield(seq) {
@@ -145,6 +147,18 @@ func missing(mine, theirs *FeedState) iter.Seq[uint64] {
 			}
 		}
 	}
+}
+
+// runAt finds the run that seq is in, among runs from the one at on, which it moves
+// on: first, last, first, last and so on.
+func runAt(runs []uint64, at *int, seq uint64) (end uint64, in bool) {
+	for *at+1 < len(runs) && runs[*at+1] < seq {
+		*at += 2
+	}
+	if *at+1 < len(runs) && runs[*at] <= seq {
+		return runs[*at+1], true
+	}
+	return 0, false
 }
 
 func first(seq iter.Seq[uint64]) (uint64, bool) {

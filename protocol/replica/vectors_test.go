@@ -60,7 +60,7 @@ func fields(v reflect.Value) any {
 		for i := range v.NumField() {
 			tag, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("cbor"), ",")
 			omit := strings.Contains(v.Type().Field(i).Tag.Get("cbor"), "omit")
-			if f := v.Field(i); !omit || !f.IsZero() {
+			if f := v.Field(i); tag != "-" && (!omit || !f.IsZero()) {
 				out[tag+" "+strings.ToLower(v.Type().Field(i).Name)] = fields(f)
 			}
 		}

@@ -139,6 +139,18 @@ func (s *Store) Settings(prefix string, fn func(name string, value []byte) error
 // LastArrival is the number of the newest arrival.
 func (s *Store) LastArrival() uint64 { return s.last.Load() }
 
+// ArrivalOf is the number of the arrival of a place.
+func (s *Store) ArrivalOf(p store.Place) (number uint64, ok bool) {
+	err := s.view(func(txn *kv.Txn) error {
+		raw, err := getIn(txn, placeKey(keyArrived, p))
+		if err == nil && len(raw) == 8 {
+			number, ok = binary.BigEndian.Uint64(raw), true
+		}
+		return err
+	})
+	return number, ok && err == nil && number <= s.last.Load()
+}
+
 // Arrivals calls fn for the arrivals after a number, in order, until it gives
 // false. It gives none that LastArrival did not include when it was called.
 func (s *Store) Arrivals(after uint64, fn func(store.Arrival) bool) error {

@@ -27,7 +27,7 @@ type Store struct {
 	feeds      map[protocol.FeedID]*feed
 	settings   map[string][]byte
 	arrivals   []store.Place
-	arrived    map[store.Place]struct{}
+	arrived    map[store.Place]uint64
 	bytes      uint64
 }
 
@@ -44,7 +44,7 @@ var _ store.Store = (*Store)(nil)
 func New() *Store {
 	s := &Store{
 		statements: map[protocol.StatementID]*protocol.Statement{}, feeds: map[protocol.FeedID]*feed{},
-		settings: map[string][]byte{}, arrived: map[store.Place]struct{}{}, index: newIndex(),
+		settings: map[string][]byte{}, arrived: map[store.Place]uint64{}, index: newIndex(),
 	}
 	rand.Read(s.incarnation[:])
 	return s
@@ -233,7 +233,7 @@ func (d *draft) apply(c *store.Commit) {
 	}
 	for _, p := range d.arrived {
 		s.arrivals = append(s.arrivals, p)
-		s.arrived[p] = struct{}{}
+		s.arrived[p] = uint64(len(s.arrivals))
 	}
 	for name, value := range c.Settings {
 		if value == nil {
@@ -408,6 +408,14 @@ func (s *Store) LastArrival() uint64 {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return uint64(len(s.arrivals))
+}
+
+// ArrivalOf is the number of the arrival of a place.
+func (s *Store) ArrivalOf(p store.Place) (number uint64, ok bool) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	number, ok = s.arrived[p]
+	return number, ok
 }
 
 // Arrivals calls fn for the arrivals after a number, in order, until it gives

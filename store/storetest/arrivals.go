@@ -17,6 +17,9 @@ func arrivals(t testing.TB, s store.Store, after uint64) (places []store.Place) 
 	t.Helper()
 	next := after + 1
 	check(t, s.Arrivals(after, func(a store.Arrival) bool {
+		if number, ok := s.ArrivalOf(a.Place); ok != (a.Place != store.Place{}) || ok && number != a.Number {
+			t.Fatalf("arrival %d: of its place it is %d", a.Number, number)
+		}
 		if a.Number != next {
 			t.Fatalf("arrival %d where %d should be", a.Number, next)
 		}
