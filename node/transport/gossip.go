@@ -50,7 +50,7 @@ func (t *Transport) startGossip(ctx context.Context) error {
 		pubsub.WithPeerFilter(func(p peer.ID, topic string) bool { return topic == name && t.gate.allows(p) }),
 		pubsub.WithSubscriptionFilter(pubsub.NewAllowlistSubscriptionFilter(name)),
 		pubsub.WithPeerOutboundQueueSize(gossipQueue), pubsub.WithValidateQueueSize(gossipQueue), pubsub.WithValidateWorkers(1),
-		pubsub.WithMaxMessageSize(MaxMessage+1024),
+		pubsub.WithMaxMessageSize(MaxMessage+1024), pubsub.WithAppSpecificRpcInspector(t.inspect),
 		pubsub.WithFloodPublish(true), pubsub.WithPeerExchange(false),
 		pubsub.WithGossipSubParams(gossipParams()),
 		pubsub.WithRawTracer(&t.counts),

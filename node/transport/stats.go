@@ -20,6 +20,7 @@ type Stats struct {
 	Rejected   uint64 // messages that it rejected, or that were malformed
 	Duplicates uint64 // messages seen before
 	Overrun    uint64 // incoming messages dropped because a queue was full
+	Flooded    uint64 // incoming messages dropped because a neighbour sent too many
 	Unsent     uint64 // outgoing messages dropped because a neighbour is slow
 	Strangers  uint64 // connections refused: not an allowed node
 	Mute       uint64 // nodes closed because they did not speak tipmesh, or did not gossip
@@ -28,7 +29,7 @@ type Stats struct {
 
 // counts is Stats in the making; pubsub calls it as its tracer.
 type counts struct {
-	published, accepted, ignored, rejected, duplicates, overrun, unsent, mute, streams atomic.Uint64
+	published, accepted, ignored, rejected, duplicates, overrun, flooded, unsent, mute, streams atomic.Uint64
 
 	mu     sync.Mutex
 	blamed map[protocol.Key]uint64
@@ -50,7 +51,7 @@ func (t *Transport) Stats() Stats {
 	return Stats{
 		Published: c.published.Load(), Accepted: c.accepted.Load(), Ignored: c.ignored.Load(),
 		Rejected: c.rejected.Load(), Duplicates: c.duplicates.Load(), Overrun: c.overrun.Load(),
-		Unsent: c.unsent.Load(), Strangers: t.gate.refused.Load(), Mute: c.mute.Load(), Streams: c.streams.Load(),
+		Flooded: c.flooded.Load(), Unsent: c.unsent.Load(), Strangers: t.gate.refused.Load(), Mute: c.mute.Load(), Streams: c.streams.Load(),
 	}
 }
 

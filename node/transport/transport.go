@@ -73,6 +73,7 @@ type Transport struct {
 	gate   *gate
 	links  *links
 	counts counts
+	floods floods
 	ctx    context.Context // ends when Close begins
 	cancel context.CancelFunc
 
