@@ -189,7 +189,7 @@ func (n *Node) holds(in incoming) bool {
 		return false
 	}
 	f, _ := n.store.Feed(h.Feed)
-	return in.payload == nil || h.Size == 0 || !lacks(f, h.Seq)
+	return in.payload == nil || h.Size == 0 || !store.Ranges(f.Missing).Has(h.Seq)
 }
 
 // Shown gives every feed as others may see it, direct feeds first since they

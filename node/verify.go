@@ -162,6 +162,8 @@ func (v *verification) entry(f store.Feed, e store.Entry, seq uint64, prev proto
 		v.damaged("entry", f.ID, seq, "it does not follow the entry before it")
 	}
 	switch {
+	case e.Payload != nil && h.Size > 0 && store.Ranges(f.Erased).Has(h.Seq):
+		v.damaged("payload", f.ID, h.Seq, "it is here though it went for good")
 	case e.Payload != nil && !h.Fits(e.Payload):
 		v.damaged("payload", f.ID, h.Seq, "it is not the one that the header names")
 	case e.Payload != nil:
@@ -173,8 +175,10 @@ func (v *verification) entry(f store.Feed, e store.Entry, seq uint64, prev proto
 	}
 }
 
+// lacks reports whether a payload is said not to be held: it is missing, or went
+// for good.
 func lacks(f store.Feed, seq uint64) bool {
-	return slices.ContainsFunc(f.Missing, func(r store.Range) bool { return r.First <= seq && seq <= r.Last })
+	return store.Ranges(f.Missing).Has(seq) || store.Ranges(f.Erased).Has(seq)
 }
 
 // lacksNow asks again: the payload may have been erased meanwhile.
