@@ -334,6 +334,11 @@ func (j *joining) sync(ctx context.Context, h *home.Home) error {
 			TookS: time.Since(j.begun).Seconds()})
 	}
 	j.gopts.sayf("Received %s in %s.", plural(s.Objects, "object", "objects"), lasting(time.Since(begun)))
+	for _, p := range s.Peers {
+		if p.Undelivered > 0 {
+			j.gopts.notef("%s says that it holds more of %s, and does not give it: this may not be all", clean(p.Handle), plural(p.Undelivered, "feed", "feeds"))
+		}
+	}
 	j.gopts.notef("Others start at use \"read\": tipmesh trust list")
 	j.gopts.notef("Next: tipmesh run")
 	return nil
