@@ -79,7 +79,7 @@ func (w *world) put(n *simNode, feed int, size uint32) {
 // second.
 func TestIdleMesh(t *testing.T) {
 	w := newMesh(t, 30, 4, 3)
-	const span = 10 * time.Minute
+	const span = 5 * time.Minute
 	w.run(w.now.Add(span))
 	if got := w.rate(span); got > 300 || w.sent[TypeHello] == 0 {
 		t.Errorf("%.0f bytes a second of each node: %v", got, w.bytes)
@@ -91,10 +91,10 @@ func TestIdleMesh(t *testing.T) {
 // TestVectorsUnderWrites checks that nodes that hold many feeds do not fetch all
 // that is told of them again and again while some grow.
 func TestVectorsUnderWrites(t *testing.T) {
-	w := newMesh(t, 6, 200, 1)
+	w := newMesh(t, 5, 150, 1)
 	const span = 2 * time.Minute
 	for at := time.Duration(0); at < span; at += 50 * time.Millisecond {
-		w.after(at, func() { w.put(w.nodes[w.rng.IntN(6)], w.rng.IntN(4), 40) })
+		w.after(at, func() { w.put(w.nodes[w.rng.IntN(5)], w.rng.IntN(4), 40) })
 	}
 	w.run(w.now.Add(span))
 	got := float64(w.bytes[TypeGetVector]+w.bytes[TypeVector]) / float64(w.sent[TypeHello])
