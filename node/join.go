@@ -18,7 +18,8 @@ import (
 // answered by a JoinReply, until it is in.
 const (
 	maxJoinFrame = 8 << 20
-	maxJoinSet   = 4 << 20 // bytes of statements in an answer
+	maxJoinSet   = 4 << 20          // bytes of statements in an answer
+	joinFirst    = 10 * time.Second // for a joiner to show its card: places are few
 	joinGrace    = 2 * time.Second
 	joinPoll     = 500 * time.Millisecond
 	ticketPrefix = "ticket/"
@@ -93,8 +94,8 @@ func (n *Node) Invite(name string, expires time.Time, admit bool) (*protocol.Tic
 func (ts *tickets) serve(s Stream) {
 	stopped := context.AfterFunc(ts.n.ctx, func() { ignore(s.Reset()) })
 	defer stopped()
-	for {
-		ignore(s.SetReadDeadline(time.Now().Add(frameTimeout)))
+	for patience := joinFirst; ; patience = frameTimeout {
+		ignore(s.SetReadDeadline(time.Now().Add(patience)))
 		frame, err := replica.ReadFrame(s, protocol.MaxStatement)
 		if err != nil {
 			return

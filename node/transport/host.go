@@ -72,7 +72,7 @@ func nodeBounds(n int) bounds {
 
 // joinBounds suit the join host, which anyone can reach.
 func joinBounds() bounds {
-	return bounds{conns: joinConns, streams: 32, perPeer: 2, perAddr: joinConns, rate: 4, memory: 64 << 20}
+	return bounds{conns: joinConns, streams: 4 * joinConns, perPeer: 2, perAddr: joinOfAddr, rate: 4, memory: 64 << 20}
 }
 
 // limiter is libp2p's resource manager for these bounds.

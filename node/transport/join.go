@@ -23,7 +23,8 @@ import (
 const JoinProtocol = "/tipmesh/join/1"
 
 const (
-	joinConns  = 8                // connections to the join host at a time
+	joinConns  = 32               // connections to the join host at a time,
+	joinOfAddr = 8                // and from one address
 	joinIdle   = 10 * time.Second // before a connection without a stream is closed
 	joinLinger = 5 * time.Second  // for the last bytes of a stream to arrive
 )

@@ -80,7 +80,7 @@ func TestJoinHostSpeaksOnlyJoin(t *testing.T) {
 		t.Error("the join host speaks sync")
 	}
 	h.Close()
-	// Eight joiners fill it; the ninth waits for a place.
+	// So many joiners fill it; one more waits for a place.
 	var open []node.Stream
 	for range joinConns {
 		eventually(t, "a place", func() bool {
@@ -97,7 +97,7 @@ func TestJoinHostSpeaksOnlyJoin(t *testing.T) {
 		s.Write([]byte("."))
 		s.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
 		if _, err := s.Read(make([]byte, 1)); err == nil {
-			t.Error("a ninth joiner was served")
+			t.Error("one joiner too many was served")
 		}
 		s.Reset()
 	}
