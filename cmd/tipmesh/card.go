@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"net/http"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -11,6 +12,7 @@ import (
 
 // CardSetOptions are the flags of card set.
 type CardSetOptions struct {
+	SigningOptions
 	Name, Contact, Duty, Consent string
 	Sectors, Regions, WorkingOn  []string
 }
@@ -30,6 +32,7 @@ func newCardCommand(gopts *GlobalOptions) *cobra.Command {
 		},
 	}
 	f := set.Flags()
+	opts.addFlags(f)
 	f.StringVar(&opts.Name, "name", "", "the organisation's `name`")
 	f.StringVar(&opts.Contact, "contact", "", "mail `address` or telephone number")
 	f.StringVar(&opts.Duty, "duty", "", "duty desk and its `hours`")
@@ -37,7 +40,8 @@ func newCardCommand(gopts *GlobalOptions) *cobra.Command {
 	f.StringSliceVar(&opts.Regions, "region", nil, "`regions`, with commas between")
 	f.StringSliceVar(&opts.WorkingOn, "working-on", nil, "`topics` you work on, with commas between")
 	f.StringVar(&opts.Consent, "consent", "", "join early shares without asking: standing or none")
-	return newNounCommand("card", "What the others know of you", show, set)
+	return newNounCommand("card", "What the others know of you, and your keys", show, set,
+		newCardNodeCommand(gopts), newCardRotateCommand(gopts), newCardSignCommand(gopts))
 }
 
 func runCardShow(ctx context.Context, gopts *GlobalOptions) error {
@@ -91,11 +95,20 @@ func runCardSet(ctx context.Context, opts *CardSetOptions, gopts *GlobalOptions,
 	if len(parts) == 0 {
 		return fail(api.CodeInvalid, "tipmesh card set --help", "nothing to change")
 	}
+	if err := opts.check(); err != nil {
+		return err
+	}
 	gopts.previewf("All members will see: %s", wrap(parts, ";", 80, 2))
 	if ok, err := gopts.confirm("Change your card?"); !ok || err != nil {
 		return err
 	}
 	return gopts.withClient(func(c *api.Client) error {
+		if opts.elsewhere() {
+			if _, done, err := opts.sign(ctx, gopts, c, http.MethodPatch, api.PathCard, change); err != nil || !done {
+				return err
+			}
+			return runCardShow(ctx, gopts)
+		}
 		card, err := c.SetCard(ctx, change)
 		if err != nil {
 			return err
@@ -119,7 +132,9 @@ func sayCard(gopts *GlobalOptions, c *api.Card) error {
 	if c.Consent != nil {
 		gopts.sayf("  consent   standing: %s, %d days", upper(c.Consent.TLP), c.Consent.ForS/86400)
 	}
-	gopts.sayf("  nodes     %s", clean(strings.Join(c.Nodes, " ")))
+	for i, n := range c.Nodes {
+		gopts.sayf("  %-9s %s", map[bool]string{true: "nodes"}[i == 0], clean(n))
+	}
 	if len(c.AlsoOn) > 0 {
 		gopts.sayf("Also at work on it: %s", names(c.AlsoOn))
 	}

@@ -19,6 +19,8 @@ import (
 
 // JoinOptions are the flags of join.
 type JoinOptions struct {
+	Own bool
+	Out string
 	MemberOptions
 	Consent string
 	Timeout durationFlag
@@ -33,17 +35,30 @@ func newJoinCommand(gopts *GlobalOptions) *cobra.Command {
 	opts := &JoinOptions{}
 	cmd := &cobra.Command{
 		Use:   "join TICKET|FILE",
-		Short: "Join a mesh with a ticket",
+		Short: "Join a mesh with a ticket, or as a further node of yours",
 		Long: `Join a mesh with a ticket, given as text, as a file or, with -, on standard
 input. It shows the house rules, prints six words to read to a governor by
 phone, and waits until governors have signed and all that the members hold is
-here. Interrupting it is safe: the same command goes on.`,
+here. Interrupting it is safe: the same command goes on.
+
+With --own it makes a further node of a member that is in, in two steps:
+--out FILE writes a request, for tipmesh card node add at a node of the member;
+--own PACK, with what that wrote, makes the home. Neither file holds a secret
+in the open.`,
 		Example: example(`tipmesh join fir.ticket --member "Fir Mobile" --contact cert@fir.example`,
-			"tipmesh join fir.ticket --member \"Fir Mobile\" --contact cert@fir.example \\", "    --yes --consent standing --timeout 60s"),
-		Args: countArgs(1, 1),
-		RunE: func(cmd *cobra.Command, args []string) error { return runJoin(cmd.Context(), opts, gopts, args[0]) },
+			"tipmesh join fir.ticket --member \"Fir Mobile\" --contact cert@fir.example \\", "    --yes --consent standing --timeout 60s",
+			"tipmesh join --own --out second.request", "tipmesh join --own second.pack"),
+		Args: countArgs(0, 1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if opts.Own || len(args) == 0 {
+				return runJoinOwn(opts, gopts, args)
+			}
+			return runJoin(cmd.Context(), opts, gopts, args[0])
+		},
 	}
 	f := cmd.Flags()
+	f.BoolVar(&opts.Own, "own", false, "make a further node of a member that is in")
+	f.StringVar(&opts.Out, "out", "", "`file` for the request of --own")
 	opts.addFlags(f)
 	f.StringVar(&opts.Consent, "consent", "", "early shares up to AMBER, 14 days: standing or ask")
 	f.Var(&opts.Timeout, "timeout", "give up after so long (default: never)")

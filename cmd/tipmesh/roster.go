@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
+	"net/http"
 	"os"
 	"strings"
 
@@ -16,6 +17,7 @@ import (
 
 // ProposeOptions are the flags of roster propose.
 type ProposeOptions struct {
+	SigningOptions
 	Why  string
 	Sign int
 }
@@ -25,6 +27,7 @@ func newRosterCommand(gopts *GlobalOptions) *cobra.Command {
 		Use: "show", Short: "Show who is in, who governs and what is proposed", Example: example("tipmesh roster show"), Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runRosterShow(cmd.Context(), gopts) },
 	}
+	signing := &SigningOptions{}
 	sign := &cobra.Command{
 		Use:   "sign REF",
 		Short: "Sign a proposal, as a governor",
@@ -33,8 +36,11 @@ that you heard from the newcomer itself. Only the node that gave the ticket
 knows the words; on others, nothing is asked but whether to sign; with --yes,
 nothing at all.`,
 		Example: example("tipmesh roster sign 4k1ex"), Args: countArgs(1, 1),
-		RunE: func(cmd *cobra.Command, args []string) error { return runRosterSign(cmd.Context(), gopts, args[0]) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runRosterSign(cmd.Context(), signing, gopts, args[0])
+		},
 	}
+	signing.addFlags(sign.Flags())
 	log := &cobra.Command{
 		Use: "log", Short: "List the statements behind the roster", Example: example("tipmesh roster log"), Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runRosterLog(cmd.Context(), gopts) },
@@ -58,6 +64,7 @@ nothing at all.`,
 		},
 		newProposeGovernorsCommand(gopts, opts),
 	)
+	opts.addFlags(propose.PersistentFlags())
 	propose.PersistentFlags().StringVar(&opts.Why, "why", "", "the `reason`; everybody in the mesh sees it")
 	return newNounCommand("roster", "Who is in, and who decides", show, propose, sign, log)
 }
@@ -165,7 +172,10 @@ func runRosterLog(ctx context.Context, gopts *GlobalOptions) error {
 	})
 }
 
-func runRosterSign(ctx context.Context, gopts *GlobalOptions, ref string) error {
+func runRosterSign(ctx context.Context, opts *SigningOptions, gopts *GlobalOptions, ref string) error {
+	if err := opts.check(); err != nil {
+		return err
+	}
 	return gopts.withClient(func(c *api.Client) error {
 		p, err := c.Proposal(ctx, ref)
 		if err != nil {
@@ -196,6 +206,16 @@ func runRosterSign(ctx context.Context, gopts *GlobalOptions, ref string) error 
 			if ok, err := gopts.confirm("Sign?"); !ok || err != nil {
 				return err
 			}
+		}
+		if opts.elsewhere() {
+			_, done, err := opts.sign(ctx, gopts, c, http.MethodPost, api.SignPath(p.ID), nil)
+			if err != nil || !done {
+				return err
+			}
+			if p, err = c.Proposal(ctx, p.ID); err != nil {
+				return err
+			}
+			return sayProposal(gopts, p)
 		}
 		done, err := c.Sign(ctx, p.ID)
 		if err != nil {
@@ -232,7 +252,7 @@ func runProposeAdd(ctx context.Context, opts *ProposeOptions, gopts *GlobalOptio
 	default:
 		return fail(api.CodeInvalid, "", "%v", err)
 	}
-	return propose(ctx, gopts, p)
+	return propose(ctx, opts, gopts, p)
 }
 
 func runProposeRemove(ctx context.Context, opts *ProposeOptions, gopts *GlobalOptions, who string) error {
@@ -243,7 +263,7 @@ func runProposeRemove(ctx context.Context, opts *ProposeOptions, gopts *GlobalOp
 		}
 		const text = "It is cut off for good and reads nothing new; what it has received stays with it. It can come back only by a new admission."
 		gopts.previewf("%s", wrap(strings.Fields(fmt.Sprintf("Remove %s (%s). %s", clean(m.Name), clean(m.Handle), text)), "", 80, 0))
-		return proposeWith(ctx, gopts, c, api.Propose{Op: api.OpRemove, Subject: m.ID, Why: opts.Why})
+		return proposeWith(ctx, opts, gopts, c, api.Propose{Op: api.OpRemove, Subject: m.ID, Why: opts.Why})
 	})
 }
 
@@ -264,16 +284,31 @@ func runProposeGovernors(ctx context.Context, opts *ProposeOptions, gopts *Globa
 	if len(p.Governors) == 2 {
 		gopts.previewf("Mind: with two governors both must sign, and neither can be removed.")
 	}
-	return propose(ctx, gopts, p)
+	return propose(ctx, opts, gopts, p)
 }
 
-func propose(ctx context.Context, gopts *GlobalOptions, p api.Propose) error {
-	return gopts.withClient(func(c *api.Client) error { return proposeWith(ctx, gopts, c, p) })
+func propose(ctx context.Context, opts *ProposeOptions, gopts *GlobalOptions, p api.Propose) error {
+	return gopts.withClient(func(c *api.Client) error { return proposeWith(ctx, opts, gopts, c, p) })
 }
 
-func proposeWith(ctx context.Context, gopts *GlobalOptions, c *api.Client, p api.Propose) error {
+func proposeWith(ctx context.Context, opts *ProposeOptions, gopts *GlobalOptions, c *api.Client, p api.Propose) error {
+	if err := opts.check(); err != nil {
+		return err
+	}
 	if ok, err := gopts.confirm("Propose?"); !ok || err != nil {
 		return err
+	}
+	if opts.elsewhere() {
+		prepared, done, err := opts.sign(ctx, gopts, c, http.MethodPost, api.PathProposals, p)
+		if err != nil || !done {
+			return err
+		}
+		warn(gopts, prepared.Warnings)
+		made, err := c.Proposal(ctx, prepared.IDs[0])
+		if err != nil {
+			return err
+		}
+		return sayProposal(gopts, made)
 	}
 	done, err := c.Propose(ctx, p)
 	if err != nil {

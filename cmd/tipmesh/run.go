@@ -16,6 +16,7 @@ import (
 
 	"github.com/tipmesh/tipmesh/internal/api"
 	"github.com/tipmesh/tipmesh/internal/home"
+	"github.com/tipmesh/tipmesh/node"
 	"github.com/tipmesh/tipmesh/node/transport"
 )
 
@@ -96,7 +97,18 @@ func runRun(ctx context.Context, opts *RunOptions, gopts *GlobalOptions) error {
 	if err != nil {
 		return err
 	}
-	h, err := home.Open(dir, home.Options{Listen: opts.Listen, Passphrase: pass, Log: log})
+	for {
+		err := runHome(ctx, dir, home.Options{Listen: opts.Listen, Passphrase: pass, Log: log}, func(h *home.Home) error { return sayReady(gopts, h, dir, begun) })
+		if !errors.Is(err, node.ErrRenewed) {
+			return err
+		}
+		log.Info("the node goes on with its new key")
+	}
+}
+
+// runHome runs a home's node until ctx ends.
+func runHome(ctx context.Context, dir string, o home.Options, ready func(*home.Home) error) error {
+	h, err := home.Open(dir, o)
 	if err != nil {
 		return err
 	}
@@ -107,8 +119,8 @@ func runRun(ctx context.Context, opts *RunOptions, gopts *GlobalOptions) error {
 	if err != nil {
 		return errors.Join(err, h.Close())
 	}
-	err = serve(ctx, h, socket, log, func() error { return sayReady(gopts, h, dir, begun) })
-	log.Info("stopped")
+	err = serve(ctx, h, socket, o.Log, func() error { return ready(h) })
+	o.Log.Info("stopped")
 	return errors.Join(err, h.Close())
 }
 

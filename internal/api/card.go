@@ -60,7 +60,7 @@ func (s *Server) setCard(w http.ResponseWriter, r *http.Request) error {
 	if err := read(r, &c); err != nil {
 		return err
 	}
-	_, err := s.n.SetCard(func(card *protocol.Card) error {
+	return s.changeCard(w, r, func(card *protocol.Card) error {
 		before := *card
 		for _, f := range []struct{ to, from *string }{{&card.Name, c.Name}, {&card.Contact, c.Contact}, {&card.Duty, c.Duty}} {
 			if f.from != nil {
@@ -80,10 +80,6 @@ func (s *Server) setCard(w http.ResponseWriter, r *http.Request) error {
 		}
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	return s.card(w, r)
 }
 
 func (c *CardChange) consent(card *protocol.Card) error {

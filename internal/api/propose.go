@@ -39,35 +39,32 @@ func (s *Server) propose(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	id, err := s.state(content, card, me)
-	if err != nil {
-		return err
-	}
-	return s.answerProposal(w, id, warnings...)
+	return s.state(w, r, content, card, me, warnings)
 }
 
 // state signs a proposal and, if this member governs, its approval, and hands
 // them to the roster together. A governor about itself approves nothing.
-func (s *Server) state(content protocol.Content, card *protocol.Statement, me *trust.Member) (protocol.StatementID, error) {
-	proposal, err := s.n.Sign(content)
+func (s *Server) state(w http.ResponseWriter, r *http.Request, content protocol.Content, card *protocol.Statement, me *trust.Member, warnings []Warning) error {
+	proposal, err := s.n.Draft(content)
 	if err != nil {
-		return protocol.StatementID{}, err
+		return err
 	}
-	list := []*protocol.Statement{proposal}
+	read, err := proposal.Read()
+	if err != nil {
+		return err
+	}
+	drafts, with := []protocol.Unsigned{proposal}, []*protocol.Statement{}
 	if card != nil {
-		list = append(list, card)
+		with = append(with, card)
 	}
 	if about, ok := content.(*protocol.Removal); (me.Governor || named(content, me.ID)) && !(ok && about.Member == me.ID) {
-		approval, err := s.n.Sign(&protocol.Approval{Subject: proposal.ID()})
+		approval, err := s.n.Draft(&protocol.Approval{Subject: read.ID()})
 		if err != nil {
-			return protocol.StatementID{}, err
+			return err
 		}
-		list = append(list, approval)
+		drafts = append(drafts, approval)
 	}
-	if err := s.n.Roster().Accept(proposal); err != nil {
-		return protocol.StatementID{}, err
-	}
-	return proposal.ID(), s.n.Submit(list...)
+	return s.act(w, r, drafts, with, warnings, func() error { return s.answerProposal(w, read.ID(), warnings...) })
 }
 
 // named tells whether a change of governors makes a member one.
@@ -225,10 +222,21 @@ func (s *Server) proposeGovernors(q *Propose) (protocol.Content, []Warning, erro
 			g.Accepts = append(g.Accepts, p.ID)
 		}
 	}
+	// Keys that a governor has given up must not sign under the new list.
+	for _, id := range r.Governors {
+		if m, ok := r.Member(id); ok && m.Card.Version > 1 {
+			g.Accepts = append(g.Accepts, m.CardID)
+		}
+	}
+	for _, id := range ids {
+		if m, ok := r.Member(id); ok && m.Card.Version > 1 {
+			g.Accepts = append(g.Accepts, m.CardID)
+		}
+	}
+	g.Accepts = protocol.Sorted(g.Accepts)
 	if len(g.Accepts) > protocol.MaxAccepts {
 		return nil, nil, Errorf(CodeDenied, "more than %d changes of the roster would have to be named", protocol.MaxAccepts)
 	}
-	protocol.Sorted(g.Accepts)
 	var warnings []Warning
 	switch len(ids) {
 	case 1:

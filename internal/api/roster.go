@@ -137,10 +137,11 @@ func (s *Server) sign(w http.ResponseWriter, r *http.Request) error {
 	case !slices.Contains(s.n.Roster().Signers(p), me):
 		return Errorf(CodeDenied, "only governors sign, and we are none")
 	}
-	if _, err := s.n.State(&protocol.Approval{Subject: p.ID}); err != nil {
+	u, err := s.n.Draft(&protocol.Approval{Subject: p.ID})
+	if err != nil {
 		return err
 	}
-	return s.answerProposal(w, p.ID)
+	return s.act(w, r, []protocol.Unsigned{u}, nil, nil, func() error { return s.answerProposal(w, p.ID) })
 }
 
 // answerProposal shows a proposal as it stands after a change.

@@ -23,10 +23,12 @@ import (
 const (
 	maxShareBody  = 256 << 20
 	maxLookupBody = 64 << 20
-	maxBody       = 1 << 20
-	shareRead     = 10 * time.Minute // for a file that comes through a pipe
-	bodyRead      = 30 * time.Second
-	maxHeavy      = 2 // shares and look-ups of texts read at a time: each takes several times its size
+
+	maxStatementsBody = 8 << 20
+	maxBody           = 1 << 20
+	shareRead         = 10 * time.Minute // for a file that comes through a pipe
+	bodyRead          = 30 * time.Second
+	maxHeavy          = 2 // shares and look-ups of texts read at a time: each takes several times its size
 )
 
 // Options of a Server.
@@ -70,6 +72,13 @@ func New(n *node.Node, o Options) *Server {
 		"POST /v1/roster/proposals/{ref}/sign": s.sign,
 		"GET /v1/card":                         s.card,
 		"PATCH /v1/card":                       s.setCard,
+		"POST /v1/card/nodes":                  s.addNode,
+		"POST /v1/card/pack":                   s.pack,
+		"POST /v1/card/retire":                 s.retireNode,
+		"POST /v1/card/renew":                  s.renewNode,
+		"POST /v1/card/age":                    s.rotateAge,
+		"POST /v1/card/takeover":               s.takeOver,
+		"POST /v1/statements":                  s.statements,
 		"POST /v1/invite":                      s.invite,
 		"GET /v1/status":                       s.status,
 		"GET /v1/backup":                       s.backup,
@@ -123,6 +132,8 @@ func (s *Server) handle(h func(http.ResponseWriter, *http.Request) error) http.H
 		switch r.URL.Path {
 		case "/v1/share":
 			limit, patience = maxShareBody+1, shareRead
+		case PathStatements:
+			limit = maxStatementsBody
 		case "/v1/lookup":
 			limit = maxLookupBody
 		case "/v1/carry/out":
@@ -148,9 +159,13 @@ func (s *Server) handle(h func(http.ResponseWriter, *http.Request) error) http.H
 func (s *Server) coded(err error) *Error {
 	var e *Error
 	var large *http.MaxBytesError
-	switch {
-	case errors.As(err, &e):
+	if errors.As(err, &e) {
 		return e
+	}
+	if e := codedCard(err); e != nil {
+		return e
+	}
+	switch {
 	case errors.As(err, &large):
 		return Errorf(CodeInvalid, "the input is larger than %d MiB", large.Limit>>20)
 	case errors.Is(err, node.ErrNotMember):

@@ -283,6 +283,8 @@ func vacant(dir string) error {
 	for _, e := range list {
 		switch e.Name() {
 		case lockFile:
+		case ownFolder:
+			return fmt.Errorf("make home: %w in %s: it waits for the pack of a further node; give another --home", ErrPending, dir)
 		case keysFolder, storeFolder:
 			return damaged(dir, "it has keys or a store, and its file "+meshFile+" is missing; restore that file, or move the folder away", nil)
 		default:

@@ -86,8 +86,15 @@ func Open(dir string, o Options) (_ *Home, err error) {
 	if h.store, err = badger.Open(badger.Config{Dir: filepath.Join(dir, storeFolder), Key: keys.Store}); err != nil {
 		return nil, storeError(err)
 	}
+	keys, next, err := h.renewed(keys, o.Passphrase)
+	if err != nil {
+		return nil, err
+	}
 	if err = h.build(keys, member, o); err != nil {
 		return nil, err
+	}
+	if next != nil {
+		h.Node.Expect(protocol.KeyOf(next.Node))
 	}
 	return h, nil
 }
@@ -99,6 +106,7 @@ func (h *Home) build(keys *keyring.Keys, member ed25519.PrivateKey, o Options) (
 		return fmt.Errorf("open home: %w", err)
 	}
 	h.Node, err = node.New(node.Config{Mesh: h.Mesh, Member: h.Member, NodeKey: keys.Node, MemberKey: member, MemberAge: keys.MemberAge,
+		NodeAge: keys.NodeAge, LoadMemberKey: h.loadMember(o.Passphrase), NextNode: h.nextNode(keys, o.Passphrase),
 		Store: h.store, Transport: h.transport, Log: o.Log, Now: o.Now, Sync: o.Sync, Invite: h.invite, OnIndexed: o.OnIndexed})
 	if err != nil {
 		return fmt.Errorf("open home: %w", err)

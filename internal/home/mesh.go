@@ -53,6 +53,9 @@ func readMesh(dir string) (*mesh, error) {
 	path := filepath.Join(dir, meshFile)
 	raw, err := readSmall(path)
 	if errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Lstat(filepath.Join(dir, ownFolder)); err == nil {
+			return nil, fmt.Errorf("%w: this node waits for the pack of its member: tipmesh join --own PACK", ErrPending)
+		}
 		if _, err := os.Lstat(filepath.Join(dir, keysFolder)); err == nil {
 			if _, err := os.Lstat(filepath.Join(dir, newFolder)); err == nil {
 				return nil, fmt.Errorf("%w in %s: making it was interrupted; run tipmesh create or join again", ErrNone, dir)
