@@ -186,6 +186,37 @@ func TestRivalChanges(t *testing.T) {
 	}
 }
 
+// A pinned change shuts out the rivals of those before it, although nobody is
+// known to have approved them yet; and it is kept whoever proposed it.
+func TestPinShutsOutRivalsOfForebears(t *testing.T) {
+	s := found(t, 2, "ann", "bob", "cat")
+	s.newcomer("out", "out/1")
+	charter := s.line
+	first := s.propose(&protocol.Governors{Prev: charter, Threshold: 2, Governors: protocol.Sorted(s.members("ann", "bob", "cat"))}, "out")
+	s.line = first.ID()
+	second := s.change(2, []string{"ann", "bob"}, nil, "ann", "bob")
+	s.line = charter
+	rival := s.change(2, []string{"bob", "cat"}, nil, "bob", "cat")
+	if r := s.fold(); r.Line != rival.ID() {
+		t.Errorf("without a pin the line ends with %s\n%s", r.Line.Short(), r)
+	}
+	s.pins = ids{second.ID()}
+	if r := s.fold(); r.Line != charter {
+		t.Errorf("in spite of the pin the line ends with %s\n%s", r.Line.Short(), r)
+	}
+	s.all = slices.DeleteFunc(s.all, func(st *protocol.Statement) bool { return st == first })
+	if err := s.fold().Accept(first); err != nil {
+		t.Errorf("what a pinned change comes after is refused: %v", err)
+	}
+}
+
+func (s *story) members(names ...string) (out []protocol.MemberID) {
+	for _, n := range names {
+		out = append(out, s.org[n].id)
+	}
+	return out
+}
+
 func TestCardConflictAndNextKey(t *testing.T) {
 	s := found(t, 1, "ann")
 	s.newcomer("bob", "bob/1")
