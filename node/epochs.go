@@ -227,10 +227,17 @@ func (n *Node) makeEpoch(c circle) (*epoch, error) {
 // recipients gives the age recipients that a letter to members is sealed to: of
 // the active ones, and of this member only where it has other nodes.
 func (n *Node) recipients(members []protocol.MemberID) (out []string) {
+	me, ok := n.Roster().Member(n.cfg.Member)
+	alone := !ok || len(me.Nodes) < 2
+	return n.allRecipients(slices.DeleteFunc(slices.Clone(members), func(m protocol.MemberID) bool { return alone && m == n.cfg.Member }))
+}
+
+// allRecipients is recipients with this member, whose later nodes may need it.
+func (n *Node) allRecipients(members []protocol.MemberID) (out []string) {
 	r := n.Roster()
 	for _, m := range members {
 		member, ok := r.Member(m)
-		if !ok || member.State != trust.StateActive || m == n.cfg.Member && len(member.Nodes) < 2 {
+		if !ok || member.State != trust.StateActive {
 			continue
 		}
 		// One card with a recipient that nothing can be sealed to must not keep

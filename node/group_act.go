@@ -103,7 +103,7 @@ func (n *Node) leaveGroup(id protocol.AudienceID) ([]store.Entry, error) {
 	settings := map[string][]byte{name: value}
 	var entries []store.Entry
 	var err error
-	if to := n.recipients(g.Readers); len(to) > 0 {
+	if to := n.allRecipients(g.Readers); len(to) > 0 {
 		entries, err = n.appendLetter(to, settings, protocol.Leave{Audience: id, State: leave.State})
 	} else {
 		_, err = n.store.Commit(n.context(), &store.Commit{Settings: settings})
@@ -255,7 +255,7 @@ func (n *Node) groupLetters(s *protocol.AudienceState, before, after *audience.G
 		was = before.Readers
 	}
 	post := func(to []protocol.MemberID, parts ...any) {
-		if recipients := n.recipients(to); err == nil && len(recipients) > 0 && len(parts) > 0 {
+		if recipients := n.allRecipients(to); err == nil && len(recipients) > 0 && len(parts) > 0 {
 			var letter []byte
 			letter, err = seal.Direct(protocol.NewLetter(parts...), recipients)
 			letters = append(letters, letter)

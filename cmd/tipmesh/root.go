@@ -17,7 +17,7 @@ var helpGroups = [...]struct{ name, commands string }{
 	{"Get in", "create  invite  join  run  demo"},
 	{"Know", "lookup  show"},
 	{"Say", "share  withdraw"},
-	{"Trust", "member  trust  roster  card"},
+	{"Trust", "member  group  trust  roster  card"},
 	{"Keep", "status  backup  restore  verify  carry  version"},
 }
 
@@ -69,7 +69,7 @@ func newRootCommand(gopts *GlobalOptions) *cobra.Command {
 	cmd.AddCommand(
 		newCreateCommand(gopts), newInviteCommand(gopts), newJoinCommand(gopts), newRunCommand(gopts), newDemoCommand(gopts),
 		newLookupCommand(gopts), newShowCommand(gopts), newShareCommand(gopts), newWithdrawCommand(gopts),
-		newMemberCommand(gopts), newTrustCommand(gopts), newRosterCommand(gopts), newCardCommand(gopts),
+		newMemberCommand(gopts), newGroupCommand(gopts), newTrustCommand(gopts), newRosterCommand(gopts), newCardCommand(gopts),
 		newStatusCommand(gopts), newBackupCommand(gopts), newRestoreCommand(gopts), newVerifyCommand(gopts), newCarryCommand(gopts), newVersionCommand(gopts),
 	)
 	return cmd

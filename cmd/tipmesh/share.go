@@ -40,12 +40,13 @@ asked.`,
 		Example: example(
 			"tipmesh share report.md --to everyone --tlp amber --malware VPNFilter",
 			"tipmesh share toknowall[.]com --to everyone --action detect",
+			"tipmesh share notes.txt --to @resolvers --tlp amber",
 			"grep -h block *.txt | tipmesh share - --to everyone --yes --wait all"),
 		Args: countArgs(1, -1),
 		RunE: func(cmd *cobra.Command, args []string) error { return runShare(cmd.Context(), opts, gopts, args) },
 	}
 	f := cmd.Flags()
-	f.StringVar(&opts.To, "to", "", "who receives it: `everyone`")
+	f.StringVar(&opts.To, "to", "", "who receives it: everyone or `@GROUP`")
 	f.StringVar(&opts.TLP, "tlp", "", "clear, green, amber, amber+strict, red (else rules)")
 	f.StringVar(&opts.Action, "action", "", "block, detect or none (default detect)")
 	f.StringVar(&opts.Malware, "malware", "", "malware `family` it indicates")
@@ -62,7 +63,7 @@ asked.`,
 func runShare(ctx context.Context, opts *ShareOptions, gopts *GlobalOptions, args []string) error {
 	if opts.To == "" {
 		return fail(api.CodeInvalid, "tipmesh share "+clean(args[0])+" --to everyone",
-			"nobody would receive this: add --to everyone")
+			"nobody would receive this: add --to everyone or --to @GROUP")
 	}
 	req, err := opts.request(time.Now())
 	if err != nil {

@@ -134,7 +134,7 @@ func sayObject(gopts *GlobalOptions, o *api.Object) {
 		}
 	}
 	sayWithdrawn(gopts, o.Withdrawn)
-	gopts.sayf("Readers   %s   held by %d of %d", names(o.Readers), o.Holders.Have, o.Holders.Of)
+	gopts.sayf("Readers   %s (%s)   held by %d of %d", names(o.Readers), clean(o.Audience), o.Holders.Have, o.Holders.Of)
 	for _, other := range o.Others {
 		gopts.sayf("Also by   %s   %s  TLP:%s", nameOf(&other.Member), clean(other.Says), upper(other.Handling.TLP))
 	}
@@ -151,6 +151,7 @@ func sayShared(gopts *GlobalOptions, s *api.SharedView) {
 		parts = append(parts, fmt.Sprintf("%s %s", clean(t), grouped(s.Found[t])))
 	}
 	gopts.sayf("  holds     %s", wrap(parts, ",", 80, 12))
+	gopts.sayf("  for       %s", clean(s.Audience))
 	if s.Action != "" {
 		gopts.sayf("  action    %s", clean(s.Action))
 	}

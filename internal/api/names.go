@@ -15,7 +15,7 @@ func refOf(kind, id string) string {
 	}
 	n := protocol.RefLenObject
 	switch kind {
-	case "share", "member", "proposal", "mesh", "statement", "ticket", "card":
+	case "share", "member", "proposal", "mesh", "statement", "ticket", "card", "group":
 		n = protocol.RefLen
 	}
 	return kind + ":" + protocol.RefCode(id, n)

@@ -110,7 +110,7 @@ func (s *Server) object(o *store.Object) (*Object, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &Object{Kind: "object", Ref: objectRef(o.ID), ID: o.ID, Type: o.Type, Member: s.name(o.Member), Says: o.Summary.Says,
+	out := &Object{Kind: "object", Audience: s.audienceName(s.audienceOf(o)), Ref: objectRef(o.ID), ID: o.ID, Type: o.Type, Member: s.name(o.Member), Says: o.Summary.Says,
 		Values: []Value{}, STIX: raw, Versions: []Version{}, Handling: Handling{TLP: o.Summary.TLP, Action: o.Summary.Action},
 		Share: shareRef(o.Summary.Share), Live: s.live(o), Received: at(o.Summary.Received), Relayed: o.Summary.CreatedBy}
 	for _, v := range s.n.Visible(versions) {
@@ -177,7 +177,7 @@ func (s *Server) reach(places ...store.Place) ([]Name, Holders) {
 
 // shareView shows a share from the groupings that record it.
 func (s *Server) shareView(first *store.Object) (*SharedView, error) {
-	view := &SharedView{Kind: "share", Ref: shareRef(first.Summary.Share), ID: first.Summary.Share, Title: first.Summary.Says,
+	view := &SharedView{Kind: "share", Audience: s.audienceName(s.audienceOf(first)), Ref: shareRef(first.Summary.Share), ID: first.Summary.Share, Title: first.Summary.Says,
 		Member: s.name(first.Member), TLP: first.Summary.TLP, Action: first.Summary.Action, Received: at(first.Summary.Received),
 		Found: map[string]int{}, Objects: []ObjectLine{}}
 	var places []store.Place

@@ -57,6 +57,10 @@ func New(n *node.Node, o Options) *Server {
 		s.now = time.Now
 	}
 	for pattern, h := range map[string]func(http.ResponseWriter, *http.Request) error{
+		"GET /v1/groups":                       s.groups,
+		"POST /v1/groups":                      s.createGroup,
+		"GET /v1/groups/{ref}":                 s.group,
+		"POST /v1/groups/{ref}/{verb}":         s.changeGroup,
 		"POST /v1/share":                       s.share,
 		"POST /v1/lookup":                      s.lookup,
 		"POST /v1/withdraw":                    s.withdraw,
@@ -174,6 +178,10 @@ func (s *Server) coded(err error) *Error {
 		return Errorf(CodeDenied, "%v", err).WithHint("bring member.key back into the home's keys folder to sign")
 	case errors.Is(err, node.ErrNobody):
 		return Errorf(CodeDenied, "%v", err).WithHint("see tipmesh trust list; tipmesh trust set MEMBER --send TLP lets more through")
+	case errors.Is(err, node.ErrNoGroup):
+		return Errorf(CodeDenied, "%v", err).WithHint("see tipmesh group list")
+	case errors.Is(err, node.ErrReadOnly), errors.Is(err, node.ErrNotYours), errors.Is(err, node.ErrGroupFull):
+		return Errorf(CodeDenied, "%v", err).WithHint("see tipmesh group show; anyone can create another group")
 	case errors.Is(err, node.ErrStopped):
 		return Errorf(CodeDenied, "%v", err).WithHint("see tipmesh status")
 	case errors.Is(err, store.ErrDiskFull):

@@ -112,7 +112,11 @@ func (s *Server) compose(ctx context.Context, q *shareQuery, b *intake.Batch, be
 	if !ok || me.State != trust.StateActive {
 		return nil, nil, node.ErrNotMember
 	}
-	held := &heldBefore{s: s, me: me.ID, arrivals: map[uint64]bool{}}
+	readers, _, err := s.n.ReadersIn(q.to, string(q.handling.TLP))
+	if err != nil {
+		return nil, nil, err
+	}
+	held := &heldBefore{s: s, me: me.ID, readers: readers, arrivals: map[uint64]bool{}, reach: map[uint64]bool{}}
 	author, since := s.author(me)
 	c, err := intake.Compose(b, intake.ComposeOptions{Author: author, AuthorModified: since, ShareID: "grouping--" + uuid.NewString(),
 		Title: q.title, Handling: q.handling, Held: held.find, Now: s.now()})
@@ -131,7 +135,7 @@ func (s *Server) compose(ctx context.Context, q *shareQuery, b *intake.Batch, be
 	if q.dry {
 		return out, nil, nil
 	}
-	places, err := s.n.Write(ctx, c.Bundles, out.TLP)
+	places, err := s.n.WriteTo(ctx, q.to, c.Bundles, out.TLP)
 	if err != nil {
 		return nil, nil, unwritten(err, len(places), len(c.Bundles))
 	}
@@ -179,16 +183,24 @@ func (s *Server) judge(q *shareQuery, c *intake.Composed, out *Share) error {
 		}
 		out.Warnings = append(out.Warnings, Warning{Code: "no_context", Count: c.NoContext, Text: count(c.NoContext, "indicator is ", "indicators are ") + text})
 	}
-	readers, full := s.n.Readers(out.TLP)
-	out.Audience = Audience{Name: "everyone", Members: []Name{}}
+	readers, full, err := s.n.ReadersIn(q.to, out.TLP)
+	if err != nil {
+		return err
+	}
+	out.Audience = Audience{Name: s.audienceName(q.to), Members: []Name{}}
 	for _, id := range readers {
 		if id != s.n.Member() {
 			out.Audience.Members = append(out.Audience.Members, s.name(id))
 		}
 	}
 	out.HeldBy = HeldBy{Of: len(out.Audience.Members), Members: []Name{}}
-	others := len(s.others())
+	others, group := len(s.others()), false
+	if g, ok := s.n.Group(q.to); ok {
+		others, group = len(g.Readers)-1, true
+	}
 	switch {
+	case others == 0 && group:
+		out.Warnings = append(out.Warnings, Warning{Code: "alone", Text: "nobody else is in the group"})
 	case others == 0:
 		out.Warnings = append(out.Warnings, Warning{Code: "alone", Text: "nobody else is in the mesh yet; whoever joins later gets it then"})
 	case out.HeldBy.Of == 0:
@@ -253,11 +265,14 @@ func (s *Server) waitHeld(ctx context.Context, q *shareQuery, out *Share, places
 	}
 }
 
-// heldBefore finds what this member has shared before.
+// heldBefore finds what this member has shared before with all the readers: what
+// went to fewer of them is new to the others.
 type heldBefore struct {
 	s        *Server
 	me       protocol.MemberID
+	readers  []protocol.MemberID
 	arrivals map[uint64]bool
+	reach    map[uint64]bool // by arrival: all the readers can read it
 	share    string
 	err      error
 }
@@ -275,6 +290,9 @@ func (h *heldBefore) find(id string) (intake.HeldVersion, bool) {
 		if o.Member != h.me {
 			continue
 		}
+		if !h.reaches(o.Arrival) {
+			continue
+		}
 		h.arrivals[o.Arrival] = true
 		if h.share == "" {
 			h.share = o.Summary.Share
@@ -282,6 +300,22 @@ func (h *heldBefore) find(id string) (intake.HeldVersion, bool) {
 		return intake.HeldVersion{Content: o.Content, Created: at(o.Created), Modified: at(o.Modified), Revoked: o.Revoked}, true
 	}
 	return intake.HeldVersion{}, false
+}
+
+// reaches reports whether all the readers can read an entry.
+func (h *heldBefore) reaches(arrival uint64) bool {
+	all, known := h.reach[arrival]
+	if !known {
+		place, err := h.s.n.PlaceOf(arrival)
+		if err != nil {
+			h.err = err
+			return false
+		}
+		have := h.s.n.ReadersOf(place)
+		all = !slices.ContainsFunc(h.readers, func(m protocol.MemberID) bool { return !slices.Contains(have, m) })
+		h.reach[arrival] = all
+	}
+	return all
 }
 
 // places are the entries that hold what was found.
@@ -297,6 +331,7 @@ func (h *heldBefore) places() []store.Place {
 
 // shareQuery is a share as asked for.
 type shareQuery struct {
+	to       protocol.AudienceID
 	name     string
 	title    string
 	handling stix.Handling
@@ -320,10 +355,11 @@ func (q *shareQuery) wanted(of int) (int, bool) {
 // parseShare reads the query of a share.
 func (s *Server) parseShare(r *http.Request) (*shareQuery, error) {
 	v := r.URL.Query()
-	if err := checkAudience(v.Get("to")); err != nil {
+	to, err := s.audience(v.Get("to"))
+	if err != nil {
 		return nil, err
 	}
-	q := &shareQuery{name: v.Get("name"), title: v.Get("title"), wait: v.Get("wait")}
+	q := &shareQuery{to: to, name: v.Get("name"), title: v.Get("title"), wait: v.Get("wait")}
 	if q.name == "" {
 		q.name = "input"
 	}
@@ -338,7 +374,6 @@ func (s *Server) parseShare(r *http.Request) (*shareQuery, error) {
 	if v.Get("pap") != "" {
 		return nil, Errorf(CodeInvalid, "PAP is not carried yet").WithHint("leave --pap out")
 	}
-	var err error
 	if h.TLP, err = s.parseTLP(v.Get("tlp")); err != nil {
 		return nil, err
 	}
@@ -398,14 +433,4 @@ func (s *Server) parseTLP(text string) (stix.TLP, error) {
 		return "", Errorf(CodeInvalid, "%v", err)
 	}
 	return tlp, nil
-}
-
-func checkAudience(to string) error {
-	switch to {
-	case "everyone":
-		return nil
-	case "":
-		return Errorf(CodeInvalid, "nobody would receive this: add --to everyone, --to @GROUP or --to MEMBER,MEMBER")
-	}
-	return Errorf(CodeInvalid, "cannot share with %.64q yet", to).WithHint("groups and single members come later; --to everyone works")
 }

@@ -108,8 +108,8 @@ func TestShareErrors(t *testing.T) {
 		name, code, says string
 		change           func(*ShareRequest)
 	}{
-		{"nobody", CodeInvalid, "nobody would receive this: add --to everyone, --to @GROUP or --to MEMBER,MEMBER", func(q *ShareRequest) { q.To = "" }},
-		{"group", CodeInvalid, "@x", func(q *ShareRequest) { q.To = "@x" }},
+		{"nobody", CodeInvalid, "nobody would receive this: add --to everyone or --to @GROUP", func(q *ShareRequest) { q.To = "" }},
+		{"group", CodeNotFound, "@x", func(q *ShareRequest) { q.To = "@x" }},
 		{"tlp", CodeInvalid, "TLP", func(q *ShareRequest) { q.TLP = "purple" }},
 		{"action", CodeInvalid, "action", func(q *ShareRequest) { q.Action = "nuke" }},
 		{"wait", CodeInvalid, "wait", func(q *ShareRequest) { q.Wait = "some" }},

@@ -158,6 +158,7 @@ type Object struct {
 	STIX     json.RawMessage `json:"stix"` // as its author wrote it
 	Versions []Version       `json:"versions"`
 	Handling Handling        `json:"handling"`
+	Audience string          `json:"audience"` // everyone, or @ and a group's name
 	Readers  []Name          `json:"readers"`
 	Holders  Holders         `json:"holders"`
 	Share    string          `json:"share,omitempty"` // ref of the share it came in
@@ -205,6 +206,7 @@ type SharedView struct {
 	Title     string         `json:"title,omitempty"`
 	Member    Name           `json:"member"`
 	TLP       string         `json:"tlp"`
+	Audience  string         `json:"audience"` // everyone, or @ and a group's name
 	Action    string         `json:"action,omitempty"`
 	Received  time.Time      `json:"received,omitzero"`
 	Found     map[string]int `json:"found"` // objects by type

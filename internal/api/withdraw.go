@@ -294,11 +294,11 @@ func (t *taking) origins() (out []store.Place) {
 func (t *taking) readers(out *Withdrawal) {
 	since := map[protocol.MemberID]int64{}
 	told := map[protocol.MemberID]bool{}
-	tlps := map[string]bool{}
+	dests := map[destination]bool{}
 	done := map[store.Place]bool{}
 	for i := range t.objects {
 		o := &t.objects[i]
-		tlps[t.tlp(&o.o)] = true
+		dests[t.destination(&o.o)] = true
 		if done[o.place] {
 			continue
 		}
@@ -314,8 +314,8 @@ func (t *taking) readers(out *Withdrawal) {
 			}
 		}
 	}
-	for tlp := range tlps {
-		readers, _ := t.s.n.Readers(tlp)
+	for d := range dests {
+		readers, _, _ := t.s.n.ReadersIn(d.to, d.tlp) // nobody where we are out of the group
 		for _, id := range readers {
 			told[id] = true
 		}
@@ -341,26 +341,37 @@ func (t *taking) tlp(o *store.Object) string {
 	return string(defaultTLP)
 }
 
-// write writes the versions that withdraw the objects, those of one TLP together.
+// destination is where the withdrawal of an object goes: where the object went.
+type destination struct {
+	to  protocol.AudienceID
+	tlp string
+}
+
+func (t *taking) destination(o *store.Object) destination {
+	return destination{t.s.audienceOf(o), t.tlp(o)}
+}
+
+// write writes the versions that withdraw the objects, those of one audience and
+// TLP together.
 func (t *taking) write(ctx context.Context, why stix.Why) (places []store.Place, err error) {
 	author, since := t.s.author(t.me)
-	byTLP := map[string][]stix.Object{}
+	by := map[destination][]stix.Object{}
 	for i := range t.objects {
 		o := &t.objects[i]
 		raw, err := t.raw(o)
 		if err != nil {
 			return nil, err
 		}
-		tlp := t.tlp(&o.o)
-		byTLP[tlp] = append(byTLP[tlp], stix.Object{Type: o.o.Type, ID: o.o.ID, Modified: at(o.o.Modified), Raw: raw})
+		d := t.destination(&o.o)
+		by[d] = append(by[d], stix.Object{Type: o.o.Type, ID: o.o.ID, Modified: at(o.o.Modified), Raw: raw})
 	}
-	for tlp, objects := range byTLP {
-		bundles, err := intake.ComposeWithdrawal(intake.Withdrawal{Author: author, AuthorModified: since, TLP: stix.TLP(tlp), Why: why,
+	for d, objects := range by {
+		bundles, err := intake.ComposeWithdrawal(intake.Withdrawal{Author: author, AuthorModified: since, TLP: stix.TLP(d.tlp), Why: why,
 			Objects: objects, Now: t.s.now()})
 		if err != nil {
 			return places, err
 		}
-		written, err := t.s.n.Write(ctx, bundles, tlp)
+		written, err := t.s.n.WriteTo(ctx, d.to, bundles, d.tlp)
 		places = append(places, written...)
 		if errors.Is(err, node.ErrNobody) {
 			return places, err
