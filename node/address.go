@@ -30,6 +30,8 @@ type contact struct {
 	skew   int64    // its clock less ours at its last hello, in milliseconds
 	heard  int64    // when that was
 	agent  string
+	told   int64     // its clock at its last hello, in milliseconds since 1970,
+	at     time.Time // which came then, by Go's monotonic clock too
 	dirty  bool      // claims are newer than what is on disk,
 	saved  time.Time // which was written then
 }
@@ -81,6 +83,7 @@ func (b *addressBook) claim(k protocol.Key, addresses []string, itsTime, now int
 	b.mu.Lock()
 	c := b.contact(k)
 	c.skew, c.heard, c.agent = itsTime-now, now, agent
+	c.told, c.at = itsTime, time.Now()
 	if len(addresses) > 0 && !slices.Equal(c.claims, addresses) {
 		c.claims, c.dirty = addresses, true
 		poke(b.write)

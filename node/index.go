@@ -99,6 +99,9 @@ func (n *Node) readArrivals(after uint64) (reading, error) {
 	}
 	r := reading{last: run[len(run)-1].Number}
 	for i, a := range run {
+		if slices.ContainsFunc(parts[i], func(o store.Object) bool { return o.Revoked && o.Member == n.cfg.Member }) {
+			n.looked.forget()
+		}
 		if at := slices.IndexFunc(parts[i], func(o store.Object) bool { return o.Revoked && o.Member != n.cfg.Member }); at >= 0 {
 			r.withdrawn = append(r.withdrawn, withdrawn{author: parts[i][at].Member, place: a.Place, arrival: a.Number})
 		}
@@ -138,6 +141,9 @@ func (n *Node) objectsOf(a store.Arrival) ([]store.Object, error) {
 		}
 		if err != nil {
 			return nil, err
+		}
+		if e.Payload == nil && n.erased(a.Place) {
+			return nil, nil
 		}
 		if bundle, err = n.openEntry(e); err != nil {
 			n.refused.add(ReasonMalformed, 1)

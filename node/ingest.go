@@ -327,7 +327,7 @@ func (n *Node) fill(c *store.Commit, in incoming) {
 		})
 		return
 	}
-	if held.Payload != nil || in.payload == nil {
+	if held.Payload != nil || in.payload == nil || n.erased(place) {
 		return
 	}
 	c.Entries = append(c.Entries, store.Entry{Header: in.header, Payload: in.payload})
@@ -337,6 +337,7 @@ func (n *Node) fill(c *store.Commit, in incoming) {
 // classify notes in the commit whether an entry can be opened now or must wait
 // for its epoch.
 func (n *Node) classify(c *store.Commit, in incoming) {
+	n.noteGoing(c.Settings, in.header, in.payload)
 	if in.header.Kind != protocol.EntrySealed || in.payload == nil {
 		return
 	}

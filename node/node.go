@@ -84,6 +84,7 @@ type Node struct {
 	tickets  *tickets
 	ran      *runningTime
 	receipts *receipts
+	looked   looks
 	events   chan func(*replica.Machine, time.Time)
 	gossip   chan incoming
 	started  time.Time
@@ -192,6 +193,7 @@ func (n *Node) Run(ctx context.Context, started func()) error {
 	n.spawn(n.takeGossip)
 	n.spawn(n.seekEpochs)
 	n.spawn(n.giveReceipts)
+	n.spawn(n.sweeping)
 	n.spawn(n.book.keep(n.ctx, n.now))
 	n.spawn(n.lookForOwn)
 	n.groupsChanged() // the node may have stopped before it did what they ask of it

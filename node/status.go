@@ -26,6 +26,7 @@ type Status struct {
 	Peers      []Peer // the other nodes of the roster
 	InStep     bool   // everything the neighbours told of is held here
 	Unreadable int    // entries whose epoch this member was not given
+	Erased     uint64 // payloads that went for good: headers are held
 	Refused    map[string]uint64
 	Forks      []*trust.Fork
 	Alerts     []string
@@ -68,6 +69,7 @@ func (n *Node) Status(since time.Time) Status {
 	}
 	for _, f := range n.store.Feeds() {
 		s.Entries += f.Head
+		s.Erased += store.Ranges(f.Erased).Count()
 	}
 	for _, m := range r.Members {
 		for _, k := range m.Nodes {
@@ -103,9 +105,7 @@ func (n *Node) peers() []Peer {
 				if theirs.Head < f.Head {
 					out[i].Behind += f.Head - theirs.Head
 				}
-				for j := 0; j+1 < len(theirs.Missing); j += 2 {
-					out[i].Behind += theirs.Missing[j+1] - theirs.Missing[j] + 1
-				}
+				out[i].Behind += lacking(&theirs, f)
 			}
 		}
 	})

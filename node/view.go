@@ -117,6 +117,7 @@ func (v *view) state(f store.Feed) (replica.FeedState, bool) {
 		}
 		id = h.ID()
 	}
+	s.Missing, s.Erased = tellErased(s.Missing, f.Erased, head)
 	s.Head, s.HeadID = head, id
 	return s, true
 }

@@ -153,6 +153,7 @@ func (n *Node) appendOwn(kind protocol.EntryKind, e *epoch, payloads [][]byte, s
 		}
 		f.Head, f.HeadID = signed.Seq, signed.ID()
 		c.Entries = append(c.Entries, store.Entry{Header: signed, Payload: payload})
+		n.noteGoing(c.Settings, signed, payload)
 		return nil
 	}
 	for _, p := range payloads {

@@ -54,7 +54,7 @@ func (s *Server) statusNow(since time.Time) *Status {
 		Mesh: MeshName{ID: mesh, Ref: refOf("mesh", mesh), Name: r.Name}, Member: s.name(s.n.Member()),
 		Node:  NodeName{ID: transport.PeerID(key), Key: key.String()},
 		Peers: []Peer{}, Behind: map[string]uint64{}, Forks: []Fork{}, Refused: st.Refused,
-		Store:   StoreStatus{Entries: st.Entries, Objects: st.Objects, Bytes: st.Bytes, Indexed: st.Indexed, Arrivals: st.Arrivals},
+		Store:   StoreStatus{Entries: st.Entries, Objects: st.Objects, Bytes: st.Bytes, Indexed: st.Indexed, Arrivals: st.Arrivals, Erased: st.Erased},
 		Version: strings.TrimPrefix(node.Agent, "tipmesh/"), UptimeS: s.now().Sub(st.Started).Seconds(), InStep: st.InStep,
 		Unreadable: st.Unreadable, Alerts: orEmpty(st.Alerts), Addresses: orEmpty(s.n.Addresses()), Roster: rosterVersion(r),
 		RosterHead: r.Digest().String(), Halted: st.Halted}

@@ -280,6 +280,7 @@ type StoreStatus struct {
 	Bytes    uint64 `json:"bytes"`
 	Indexed  uint64 `json:"indexed"`  // arrivals that look-ups include,
 	Arrivals uint64 `json:"arrivals"` // of so many
+	Erased   uint64 `json:"erased"`   // payloads that went for good
 }
 
 // Fork is a feed that parted.

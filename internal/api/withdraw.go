@@ -87,11 +87,15 @@ func (s *Server) withdrawNow(ctx context.Context, q *Withdraw, why stix.Why) (*W
 		return out, nil, nil
 	}
 	places, err := t.write(ctx, why)
-	if err == nil {
-		out.Durable = true
-		err = s.n.Erase(ctx, t.origins()...)
+	if err != nil {
+		return out, places, err
 	}
-	return out, places, err
+	out.Durable = true
+	// It is done again within a day where it fails.
+	if err := s.n.Erase(ctx, t.origins()...); err != nil {
+		s.log.Warn("write that payloads go", "err", err)
+	}
+	return out, places, nil
 }
 
 // taken is an object that is withdrawn: what the index says of it, and where it
