@@ -32,6 +32,16 @@ func (s *Server) untimed(w http.ResponseWriter) {
 	}
 }
 
+// limitRead bounds how long a body may take to come. A call without one has no
+// such limit: net/http reads on, to see whether the caller goes, and would take a
+// limit that passes for that.
+func limitRead(r *http.Request, w http.ResponseWriter, patience time.Duration) error {
+	if r.ContentLength == 0 {
+		return nil
+	}
+	return http.NewResponseController(w).SetReadDeadline(time.Now().Add(patience))
+}
+
 // flushed sends the first bytes at once: they tell the other side that the answer
 // is of this moment.
 type flushed struct {

@@ -146,8 +146,7 @@ func (s *Server) handle(h func(http.ResponseWriter, *http.Request) error) http.H
 			limit = math.MaxInt64 // a frame at a time is held
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, limit)
-		control := http.NewResponseController(w)
-		if err := control.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		if err := limitRead(r, w, patience); err != nil {
 			s.log.Debug("set read deadline", "err", err)
 		}
 		if err := h(w, r); err != nil {
