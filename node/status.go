@@ -144,7 +144,7 @@ func (n *Node) judge(s *Status) {
 		alert(Broken, "this node's member is "+s.Membership)
 	}
 	if s.Halted != "" {
-		alert(Broken, s.Halted)
+		alert(Broken, s.Halted+"; tipmesh card node renew gives it a new key")
 	}
 	if n.full() {
 		alert(Broken, "disk full: nothing is shared or fetched until there is room on the disk of this home")
