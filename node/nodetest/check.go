@@ -169,6 +169,33 @@ func (m *Mesh) checkNothingIsMissing(i int, all []*known) {
 	}
 }
 
+// checkTaken looks at an entry that a node is about to store: it may not lie
+// beyond a cut, nor continue a forked feed, of which the node has known for some
+// time.
+func (m *Mesh) checkTaken(p *Member, h *protocol.Header) {
+	seen := p.seen.Load()
+	if seen == nil || h.Node == seen.n.Key() {
+		return
+	}
+	bars := func(r *trust.Roster) string {
+		if last, ended := r.Limit(h.Node, h.Feed); ended && h.Seq > last {
+			return "a cut before it"
+		}
+		if _, _, named := r.Survivor(h.Node, h.Feed); named {
+			return ""
+		}
+		if fork, forked := r.Fork(h.Node); forked && !fork.Resolved {
+			return "a fork of its writer's"
+		}
+		return ""
+	}
+	// It may have learned of something that lets it take the entry.
+	if why := bars(seen.r); why != "" && why == bars(seen.n.Roster()) {
+		m.T.Errorf("seed %d: node %d takes entry %s/%d of node %s, though it has known of %s for some time",
+			m.opt.Seed, p.Index, h.Feed.Short(), h.Seq, h.Node.Short(), why)
+	}
+}
+
 // checkAllIsReadable compares what a node can read with what others can, and what
 // it cannot with what it says of that.
 func (m *Mesh) checkAllIsReadable(i int, all []*known) {
@@ -181,7 +208,7 @@ func (m *Mesh) checkAllIsReadable(i int, all []*known) {
 			continue
 		}
 		unread++
-		if k.reader >= 0 && lacks(n, k.author, k.place) == "" {
+		if k.reader >= 0 && lacks(n, k.author, k.place) == "" && slices.Contains(m.Members[k.reader].Node.ReadersOf(k.place), m.Members[i].ID) {
 			m.T.Errorf("seed %d: node %d cannot read entry %s/%d, node %d can", m.opt.Seed, i, k.place.Feed.Short(), k.place.Seq, k.reader)
 		}
 	}

@@ -20,7 +20,8 @@ import (
 // commit.
 type disk struct {
 	store.Store
-	writing sync.RWMutex // held for writing while an image is made
+	watch   func(*protocol.Header) // sees every header that is new
+	writing sync.RWMutex           // held for writing while an image is made
 
 	mu   sync.Mutex
 	left int // commits until it fails; 0: it does not
@@ -49,6 +50,11 @@ func (d *disk) Commit(ctx context.Context, c *store.Commit) (uint64, error) {
 func (d *disk) change(ctx context.Context, c *store.Commit) (uint64, error) {
 	d.writing.RLock()
 	defer d.writing.RUnlock()
+	for _, e := range c.Entries {
+		if f, _ := d.Store.Feed(e.Header.Feed); e.Header.Seq > f.Head {
+			d.watch(e.Header)
+		}
+	}
 	return d.Store.Commit(ctx, c)
 }
 
@@ -77,7 +83,7 @@ type image struct {
 
 // open opens a member's store for its node.
 func (m *Mesh) open(p *Member) (err error) {
-	d := &disk{}
+	d := &disk{watch: func(h *protocol.Header) { m.checkTaken(p, h) }}
 	if m.opt.Open == nil {
 		d.Store = p.Store
 		p.disk = d

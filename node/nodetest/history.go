@@ -181,6 +181,7 @@ func (h *History) note() {
 	for _, p := range h.Members {
 		if p.Node != nil {
 			h.noteAt(p.Node)
+			p.seen.Store(&sight{p.Node, p.Node.Roster()})
 		}
 	}
 }

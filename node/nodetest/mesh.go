@@ -26,6 +26,7 @@ import (
 	"github.com/tipmesh/tipmesh/protocol"
 	"github.com/tipmesh/tipmesh/protocol/replica"
 	"github.com/tipmesh/tipmesh/protocol/seal"
+	"github.com/tipmesh/tipmesh/protocol/trust"
 	"github.com/tipmesh/tipmesh/store"
 	"github.com/tipmesh/tipmesh/store/memory"
 )
@@ -62,15 +63,16 @@ type Member struct {
 	Index   int
 	ID      protocol.MemberID
 	Handle  string
-	Store   *memory.Store // unless Options.Open says otherwise
-	Node    *node.Node    // nil while stopped
-	At      int           // its number in the network; Index unless moved
-	Clock   time.Duration // how far its clock is ahead; read when it starts
-	runs    int           // how often it was started
-	alive   *atomic.Bool  // false once the run that began last has crashed
-	disk    *disk         // the store of the node that runs
-	dir     string        // where it is, if Options.Open made it
-	porch   *porch        // where its joiners knock
+	Store   *memory.Store         // unless Options.Open says otherwise
+	Node    *node.Node            // nil while stopped
+	At      int                   // its number in the network; Index unless moved
+	Clock   time.Duration         // how far its clock is ahead; read when it starts
+	runs    int                   // how often it was started
+	alive   *atomic.Bool          // false once the run that began last has crashed
+	disk    *disk                 // the store of the node that runs
+	seen    atomic.Pointer[sight] // of its roster some time ago; nil: none
+	dir     string                // where it is, if Options.Open made it
+	porch   *porch                // where its joiners knock
 	Author  stix.Author
 	nodeKey ed25519.PrivateKey
 	key     ed25519.PrivateKey
@@ -81,6 +83,12 @@ type Member struct {
 	card    *protocol.Statement
 	stop    context.CancelFunc
 	done    chan error
+}
+
+// sight is a roster that a node had.
+type sight struct {
+	n *node.Node
+	r *trust.Roster
 }
 
 // Acked is a share that a node acknowledged.
@@ -187,6 +195,7 @@ func (m *Mesh) Admit(i int) {
 func (m *Mesh) Start(i int) {
 	m.T.Helper()
 	p := m.Members[i]
+	p.seen.Store(nil)
 	m.must(m.open(p))
 	_, err := p.disk.Store.Commit(context.Background(), &store.Commit{Statements: m.all})
 	m.must(err)
