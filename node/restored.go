@@ -91,7 +91,7 @@ func (n *Node) finishRestore() {
 			return
 		}
 		if n.memberKey() != nil && n.mayWrite() == nil && n.gathered(old, began, &inStep) {
-			if _, err := n.SetCard(func(c *protocol.Card) error { return n.retire(c, old) }); err != nil {
+			if _, err := n.SetCard(n.Retires(old)); err != nil {
 				n.log.Error("retire the node of before the restore", "node", old.Short(), "err", err)
 			}
 		}

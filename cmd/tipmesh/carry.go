@@ -229,8 +229,8 @@ func carryable(f io.Reader, path string) (io.Reader, error) {
 	}
 	s, err := carry.Statement(raw)
 	if err != nil {
-		if _, err := protocol.Unsigned(raw).Read(); err == nil {
-			return nil, fail(api.CodeInvalid, "tipmesh card sign "+path+" --key-file FILE --out SIGNED", "%s holds a statement that is not signed yet", path)
+		if list, _, err := readUnsigned(path); err == nil && len(list) > 0 {
+			return nil, fail(api.CodeInvalid, "tipmesh card sign "+path+" --key-file FILE --out SIGNED", "%s holds what is not signed yet", path)
 		}
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}

@@ -101,6 +101,7 @@ func runRestore(ctx context.Context, opts *RestoreOptions, gopts *GlobalOptions,
 		return err
 	}
 	o.Progress = func(n int64) { read.Store(n) }
+	o.Unsigned = func(u protocol.Unsigned) []byte { return unsignedFile([]protocol.Unsigned{u}, [][]byte{}) }
 	made, err := home.Restore(ctx, dir, f, *o)
 	stop()
 	if errors.Is(err, declined) {

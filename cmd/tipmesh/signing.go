@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/ed25519"
 	"encoding/base64"
@@ -109,16 +110,21 @@ type unsignedJSON struct {
 	IDs  []string `json:"ids"`
 }
 
-func (o *SigningOptions) write(gopts *GlobalOptions, p *api.Prepared) error {
-	var b strings.Builder
+// unsignedFile is a file of statements to sign, and of signed ones that go along.
+func unsignedFile[U, S ~[]byte](unsigned []U, with []S) []byte {
+	var b bytes.Buffer
 	b.WriteString(unsignedComment + "\n")
-	for _, u := range p.Unsigned {
+	for _, u := range unsigned {
 		b.WriteString(unsignedLine + base64.StdEncoding.EncodeToString(u) + "\n")
 	}
-	for _, s := range p.With {
+	for _, s := range with {
 		b.WriteString(signedLine + base64.StdEncoding.EncodeToString(s) + "\n")
 	}
-	if err := writeNew(o.Unsigned, []byte(b.String())); err != nil {
+	return b.Bytes()
+}
+
+func (o *SigningOptions) write(gopts *GlobalOptions, p *api.Prepared) error {
+	if err := writeNew(o.Unsigned, unsignedFile(p.Unsigned, p.With)); err != nil {
 		return err
 	}
 	if gopts.JSON {

@@ -38,8 +38,9 @@ type RestoreOptions struct {
 	MemberKey  ed25519.PrivateKey // to sign the card with; nil: that in the backup, if there is one
 	Statements []*protocol.Statement
 	Now        time.Time
-	Progress   func(n int64) // bytes of the store so far; may be nil
-	Opened     func(*backup.Manifest) error
+	Progress   func(n int64)                  // bytes of the store so far; may be nil
+	Opened     func(*backup.Manifest) error   // before anything is made; an error ends it
+	Unsigned   func(protocol.Unsigned) []byte // the file of a card that is to be signed
 }
 
 // Restored is a home that was made from a backup.
@@ -227,7 +228,9 @@ func (r *restore) name(n *node.Node) error {
 	r.out.Version, r.out.Handle, r.out.Keyless = card.Version, member.Handle, r.m.MemberKey == nil
 	if r.o.MemberKey == nil {
 		unsigned, err := protocol.PrepareStatement(r.m.Mesh, &card, r.o.Now.UnixMilli(), member.Key)
-		r.card = unsigned
+		if err == nil {
+			r.card = r.o.Unsigned(unsigned)
+		}
 		return err
 	}
 	if got := protocol.KeyOf(r.o.MemberKey); got != member.Key {
