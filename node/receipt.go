@@ -96,18 +96,17 @@ func parseReceiptName(name string) (m protocol.MemberID, e protocol.EntryID, err
 // owe keeps, before the index says so, that receipts are owed for what a run of
 // arrivals withdraws: if the node stops in between, they are given later. An index
 // that is made again owes nothing anew, and what is older than receipts are kept
-// nothing at all. It gives the members to whom receipts are owed.
+// nothing at all.
 func (n *Node) owe(list []withdrawn) error {
 	n.receipts.mu.Lock()
 	defer n.receipts.mu.Unlock()
 	c := &store.Commit{Settings: map[string][]byte{}}
-	old := n.now().Add(-receiptKeep).UnixMilli()
 	for _, w := range list {
 		if w.arrival <= n.receipts.upTo {
 			continue
 		}
 		h, err := n.store.Header(w.place)
-		if err != nil || h.Time < old || len(n.receipts.owed[w.author]) >= maxOwed {
+		if err != nil || n.past(h.Time+receiptKeep.Milliseconds()) || len(n.receipts.owed[w.author]) >= maxOwed {
 			continue // dropped just now, too old, or too much at a time
 		}
 		n.receipts.upTo = w.arrival

@@ -40,7 +40,8 @@ type Options struct {
 	Log     io.Writer // of every node, at debug level; nil: none
 	// Open opens stores on the real disk, in a folder for each; nil: they are in
 	// memory.
-	Open func(dir string) (store.Store, error)
+	Open  func(dir string) (store.Store, error)
+	Rules protocol.Rules // house rules, but for the TLP
 }
 
 // Mesh is a mesh of members with one node each. Member 0 founds it and is its
@@ -147,7 +148,7 @@ func New(t testing.TB, o Options) *Mesh {
 	}
 	founder := m.Members[0]
 	charter := m.sign(0, protocol.MeshID{}, &protocol.Charter{Name: "test", Threshold: 1,
-		Governors: []protocol.Key{protocol.KeyOf(founder.key)}, Rules: protocol.Rules{TLP: "green"}})
+		Governors: []protocol.Key{protocol.KeyOf(founder.key)}, Rules: m.rules()})
 	m.ID, m.line = protocol.MeshID(charter.ID()), charter.ID()
 	for i := range m.Members {
 		m.introduce(i)
@@ -157,6 +158,12 @@ func New(t testing.TB, o Options) *Mesh {
 	}
 	t.Cleanup(m.Net.Close)
 	return m
+}
+
+func (m *Mesh) rules() protocol.Rules {
+	r := m.opt.Rules
+	r.TLP = "green"
+	return r
 }
 
 func (m *Mesh) must(err error) {
