@@ -24,13 +24,19 @@ func trustName(m protocol.MemberID) string {
 	return trustOwn + "/" + m.String()
 }
 
-// trustGone is the value of a name for which the default line applies again: an
-// empty value is none.
+// trustGone begins the value of a name for which the default line applies again:
+// an empty value is none. Who took the line away and why follows.
 const trustGone = "-"
+
+type trustUnset struct {
+	By  string `json:"by,omitempty"`
+	Why string `json:"why,omitempty"`
+}
 
 func trustValue(c trust.Change) ([]byte, error) {
 	if c.New == nil {
-		return []byte(trustGone), nil
+		raw, err := json.Marshal(trustUnset{By: c.By, Why: c.Why})
+		return append([]byte(trustGone), raw...), err
 	}
 	return json.Marshal(c.New)
 }
@@ -63,16 +69,20 @@ func (n *Node) takeTrust(o protocol.Own) error {
 		m := protocol.MemberID(id)
 		about = &m
 	}
-	_, err := n.changeTrust(false, func(l *trust.List) (trust.Change, error) {
-		if string(o.Value) == trustGone {
+	_, err := n.changeTrust(false, func(l *trust.List) ([]trust.Change, error) {
+		if rest, gone := strings.CutPrefix(string(o.Value), trustGone); gone {
+			var u trustUnset
 			if about == nil {
-				return trust.Change{}, fmt.Errorf("read decision: %w", protocol.ErrMalformed)
+				return nil, fmt.Errorf("read decision: %w", protocol.ErrMalformed)
 			}
-			return l.Unset(*about, "", "", o.Time), nil
+			if err := json.Unmarshal([]byte(rest), &u); err != nil {
+				return nil, fmt.Errorf("read decision: %w", err)
+			}
+			return l.Apply([]trust.Edit{{Member: *about, By: u.By, Why: u.Why}}, o.Time)
 		}
 		var d trust.Decision
 		if err := json.Unmarshal(o.Value, &d); err != nil {
-			return trust.Change{}, fmt.Errorf("read decision: %w", err)
+			return nil, fmt.Errorf("read decision: %w", err)
 		}
 		c, err := l.Set(about, d, d.Since)
 		if err != nil && d.Alias != "" {
@@ -80,7 +90,7 @@ func (n *Node) takeTrust(o protocol.Own) error {
 			d.Alias = ""
 			c, err = l.Set(about, d, d.Since)
 		}
-		return c, err
+		return oneChange(c, err)
 	})
 	return err
 }

@@ -3,6 +3,7 @@ package trust
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/tipmesh/tipmesh/protocol"
@@ -57,6 +58,9 @@ func (u *Use) UnmarshalText(text []byte) (err error) {
 const SendNone = "none"
 
 var tlpNames = [...]string{"clear", "green", "amber", "amber+strict", "red"}
+
+// TLPNames are the TLP 2.0 labels in their order, lower case, without prefix.
+func TLPNames() []string { return slices.Clone(tlpNames[:]) }
 
 // TLPRank orders the TLP 2.0 labels in lower case, without prefix: clear 0 to
 // red 4. It is false for any other text.
@@ -128,15 +132,30 @@ func NewList() *List {
 	return &List{Default: DefaultDecision(), Members: map[protocol.MemberID]Decision{}}
 }
 
+// Clone gives a copy that can be changed while l is read. Its history goes on
+// where that of l ends.
+func (l *List) Clone() *List {
+	c := *l
+	c.Members, c.History = maps.Clone(l.Members), slices.Clip(l.History)
+	return &c
+}
+
+// Lapsed reports whether what was decided about a member is over at a time, so
+// that the default line applies.
+func (l *List) Lapsed(m protocol.MemberID, now int64) bool {
+	own, ok := l.Members[m]
+	return ok && own.Until != 0 && now >= own.Until
+}
+
 // For gives the decision that applies to a member at a time in milliseconds. A
 // decision whose time is over falls back to the default line; alias and note
 // stay.
 func (l *List) For(m protocol.MemberID, now int64) Decision {
 	own, ok := l.Members[m]
-	if !ok {
+	switch {
+	case !ok:
 		return l.Default
-	}
-	if own.Until == 0 || now < own.Until {
+	case !l.Lapsed(m, now):
 		return own
 	}
 	d := l.Default
@@ -144,86 +163,20 @@ func (l *List) For(m protocol.MemberID, now int64) Decision {
 	return d
 }
 
-// Set decides about a member, or with nil about the default line, at a time in
-// milliseconds. By and Why come from d. Setting what already holds changes
-// nothing and gives a change of version 0.
-func (l *List) Set(m *protocol.MemberID, d Decision, now int64) (Change, error) {
-	if err := d.Validate(); err != nil {
-		return Change{}, fmt.Errorf("set trust: %w", err)
-	}
-	if m == nil && (d.Until != 0 || d.Alias != "") {
-		return Change{}, fmt.Errorf("set trust: the default line has no alias and no end")
-	}
-	if m != nil && d.Alias != "" {
-		for other, have := range l.Members {
-			if other != *m && have.Alias == d.Alias {
-				return Change{}, fmt.Errorf("set trust: alias %s is taken", d.Alias)
-			}
-		}
-	}
-	c := Change{New: &d, Time: now, By: d.By, Why: d.Why}
-	old, ok := l.Default, true
-	if m != nil {
-		c.Member = *m
-		old, ok = l.Members[*m]
-	}
-	if ok {
-		if old.same(d) {
-			return Change{}, nil
-		}
-		c.Old = &old
-	}
-	l.record(&c)
-	d.Since, d.Version = now, c.Version
-	l.History[len(l.History)-1].New = &d
-	if m == nil {
-		l.Default = d
-	} else {
-		l.put(*m, d)
-	}
-	c.New = &d
-	return c, nil
-}
-
-// Unset lets the default line apply to a member again.
-func (l *List) Unset(m protocol.MemberID, by, why string, now int64) Change {
-	old, ok := l.Members[m]
-	if !ok {
-		return Change{}
-	}
-	c := Change{Member: m, Old: &old, Time: now, By: by, Why: why}
-	l.record(&c)
-	delete(l.Members, m)
-	return c
-}
-
-func (l *List) record(c *Change) {
-	l.Version++
-	c.Version = l.Version
-	l.History = append(l.History, *c)
-}
-
-func (l *List) put(m protocol.MemberID, d Decision) {
-	if l.Members == nil {
-		l.Members = map[protocol.MemberID]Decision{}
-	}
-	l.Members[m] = d
-}
-
-// same reports whether two decisions decide the same.
-func (d Decision) same(e Decision) bool {
-	d.Since, d.By, d.Why, d.Version = e.Since, e.By, e.Why, e.Version
-	return d == e
-}
-
 // MaySend reports whether a member may be sent something of a TLP label. Unknown
 // labels go to nobody.
 func (l *List) MaySend(m protocol.MemberID, tlp string, now int64) bool {
+	return l.For(m, now).Sends(tlp)
+}
+
+// Sends reports whether something of a TLP label goes to a member about whom
+// this was decided.
+func (d Decision) Sends(tlp string) bool {
 	rank, ok := TLPRank(tlp)
 	if !ok {
 		return false
 	}
-	limit, ok := TLPRank(l.For(m, now).Send)
+	limit, ok := TLPRank(d.Send)
 	return ok && rank <= limit
 }
 
