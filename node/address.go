@@ -17,7 +17,6 @@ import (
 
 const (
 	addressPrefix = "address/"
-	allLinks      = 32 // up to so many other nodes, a node links to all of them
 	redialFirst   = 500 * time.Millisecond
 	redialMost    = time.Minute
 	dialTimeout   = 15 * time.Second
@@ -34,6 +33,7 @@ type contact struct {
 	at     time.Time // which came then, by Go's monotonic clock too
 	dirty  bool      // claims are newer than what is on disk,
 	saved  time.Time // which was written then
+	missed int       // dials in a row that led nowhere
 }
 
 // claimGap is the least time between two writes of what one node says of itself.
@@ -83,7 +83,7 @@ func (b *addressBook) claim(k protocol.Key, addresses []string, itsTime, now int
 	b.mu.Lock()
 	c := b.contact(k)
 	c.skew, c.heard, c.agent = itsTime-now, now, agent
-	c.told, c.at = itsTime, time.Now()
+	c.told, c.at, c.missed = itsTime, time.Now(), 0
 	if len(addresses) > 0 && !slices.Equal(c.claims, addresses) {
 		c.claims, c.dirty = addresses, true
 		poke(b.write)
@@ -206,31 +206,15 @@ func (b *addressBook) get(k protocol.Key) contact {
 	return contact{}
 }
 
+// miss notes that a dial led nowhere.
+func (b *addressBook) miss(k protocol.Key) {
+	b.mu.Lock()
+	b.contact(k).missed++
+	b.mu.Unlock()
+}
+
 // Introduce gives the node addresses of others, from a ticket or a person.
 func (n *Node) Introduce(list []replica.NodeAddresses) { n.book.hear(list) }
-
-// neighbours are the nodes that this one links to: all up to allLinks, beyond
-// that those at distances of powers of two in the ring of all nodes, which
-// connects everybody in a few hops.
-func (n *Node) neighbours() []protocol.Key {
-	var ring []protocol.Key
-	for _, m := range n.Roster().Active() {
-		ring = append(ring, m.Nodes...)
-	}
-	ring = protocol.Sorted(ring)
-	self, in := slices.BinarySearchFunc(ring, n.key, func(a, b protocol.Key) int { return a.Compare(b) })
-	if !in {
-		return n.doors(ring)
-	}
-	if len(ring) <= allLinks+1 {
-		return slices.Delete(ring, self, self+1)
-	}
-	var out []protocol.Key
-	for d := 1; d < len(ring); d *= 2 {
-		out = append(out, ring[(self+d)%len(ring)], ring[(self+len(ring)-d)%len(ring)])
-	}
-	return slices.DeleteFunc(protocol.Sorted(out), func(k protocol.Key) bool { return k == n.key })
-}
 
 // attempt is when to dial a node next.
 type attempt struct {
@@ -263,6 +247,8 @@ func (n *Node) redial() {
 			next = min(next, a.due.Sub(n.now()))
 			if addresses := n.book.dialable(k); len(addresses) > 0 {
 				n.spawn(func() { n.dial(k, addresses) })
+			} else {
+				n.book.miss(k)
 			}
 		}
 		timer := time.NewTimer(max(next, 10*time.Millisecond))
@@ -282,6 +268,7 @@ func (n *Node) dial(k protocol.Key, addresses []string) {
 	ctx, cancel := context.WithTimeout(n.ctx, dialTimeout)
 	defer cancel()
 	if err := n.transport.Connect(ctx, k, addresses); err != nil && n.ctx.Err() == nil {
+		n.book.miss(k)
 		n.log.Debug("dial", "node", k.Short(), "err", err)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -179,8 +180,16 @@ func (n *Node) epochFor(ctx context.Context, to protocol.AudienceID, tlp string)
 // epochPatience is how long this node leaves it to others to make an epoch.
 func (n *Node) epochPatience(readers []protocol.MemberID) time.Duration {
 	wait := time.Duration(n.Roster().Rules.EpochWait()) * time.Millisecond
-	rank := slices.Index(readers, n.cfg.Member)
-	return wait + time.Duration(rank)*wait/2
+	return EpochPatience(wait, max(slices.Index(readers, n.cfg.Member), 0))
+}
+
+// EpochPatience is how long the member at a place among all leaves it to others to
+// make an epoch: half of wait longer for each of the first places, then ever
+// less. So few write before the first of them has made one, whether ten or a
+// thousand want to, and the last of a thousand waits eleven times as long as the
+// first.
+func EpochPatience(wait time.Duration, place int) time.Duration {
+	return wait + time.Duration(float64(wait)*min(float64(place)/2, math.Log2(1+float64(place))))
 }
 
 // makeEpoch makes an epoch for a circle and grants it to those in it in this
