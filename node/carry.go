@@ -68,6 +68,8 @@ func (n *Node) TakeStatements(raws [][]byte) (t Taken, left [][]byte, err error)
 			t.refuse(ReasonMalformed, 1)
 		case n.ledger.has(s.ID()):
 			t.Held++
+		case n.stale(s) != nil:
+			left = append(left, raw) // signed too late: kept, it would contradict the present card
 		default:
 			list = append(list, s)
 		}

@@ -62,7 +62,7 @@ const (
 // Invite makes a ticket that is good until expires. With admit this member, if
 // a governor, approves as soon as the card arrives.
 func (n *Node) Invite(name string, expires time.Time, admit bool) (*protocol.Ticket, error) {
-	if n.memberKey() == nil {
+	if admit && n.memberKey() == nil {
 		return nil, ErrNoMemberKey
 	}
 	r := n.Roster()
@@ -187,6 +187,9 @@ func (ts *tickets) propose(t *openTicket, card *protocol.Statement) error {
 	if proposal != nil {
 		return nil
 	}
+	if n.memberKey() == nil {
+		return ts.keepGuest(t, card)
+	}
 	admission, err := n.Sign(&protocol.Admission{Member: id, Line: r.Line, Card: card.ID(), Why: "invited by " + t.ticket.Handle})
 	if err != nil {
 		return err
@@ -216,6 +219,8 @@ func (ts *tickets) progress(card *protocol.Statement, addresses []string) *JoinR
 		}
 		return reply
 	}
+	// As long as nobody has proposed it, which wants the member key.
+	reply.Needs, reply.Missing = uint64(r.Threshold), n.handles(r.Governors)
 	for _, p := range r.Proposals {
 		if p.Kind != protocol.KindAdmission || p.Subject != id {
 			continue

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"math"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -20,7 +21,8 @@ import (
 type openTicket struct {
 	Ticket []byte               `json:"ticket"` // canonical bytes
 	Admit  bool                 `json:"admit"`
-	Card   protocol.StatementID `json:"card,omitzero"` // the card it is bound to
+	Card   protocol.StatementID `json:"card,omitzero"`   // the card it is bound to
+	Guest  []byte               `json:"guest,omitempty"` // that card, while nobody has proposed it
 	ticket *protocol.Ticket
 }
 
@@ -224,6 +226,36 @@ func (ts *tickets) find(secret [32]byte) *openTicket {
 		}
 	}
 	return found
+}
+
+// keepGuest keeps the card of a joiner that the member is to propose: its key is
+// not here.
+func (ts *tickets) keepGuest(t *openTicket, card *protocol.Statement) error {
+	ts.mu.Lock()
+	kept := t.Guest != nil
+	t.Guest = card.Raw()
+	ts.mu.Unlock()
+	if kept {
+		return nil
+	}
+	ts.n.pulse.beat()
+	return ts.save(t)
+}
+
+// Guests gives the cards of joiners with tickets of this node that nobody has
+// proposed, since the member key is not here.
+func (n *Node) Guests() (out []*protocol.Statement) {
+	n.tickets.mu.Lock()
+	defer n.tickets.mu.Unlock()
+	for _, t := range n.tickets.open {
+		card, err := protocol.ParseStatement(t.Guest)
+		if t.Guest == nil || err != nil || n.ledger.has(card.ID()) {
+			continue
+		}
+		out = append(out, card)
+	}
+	slices.SortFunc(out, func(a, b *protocol.Statement) int { return a.ID().Compare(b.ID()) })
+	return out
 }
 
 // bind binds a ticket to the first card that uses it.

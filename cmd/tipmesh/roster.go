@@ -112,6 +112,10 @@ func runRosterShow(ctx context.Context, gopts *GlobalOptions) error {
 			gopts.sayf("  %s  %s%s", clean(p.Ref), proposalText(&p), askedBy(&p))
 			gopts.sayf("    signed: %s   needs %d   missing one of: %s", names(p.Signed), p.Needs, names(p.Missing))
 		}
+		for _, g := range r.Guests {
+			gopts.sayf("  guest %s (%s), words %s", nameOf(&g.Member), cut(clean(g.Title), 30), clean(strings.Join(g.Words, "-")))
+			gopts.sayf("    to propose it: tipmesh roster propose add %s --key-file FILE", nameOf(&g.Member))
+		}
 		for _, a := range r.Alarms {
 			gopts.sayf("ALARM  %s", clean(a))
 		}
@@ -242,13 +246,17 @@ func heardWord(gopts *GlobalOptions, p *api.Proposal) error {
 func runProposeAdd(ctx context.Context, opts *ProposeOptions, gopts *GlobalOptions, what string) error {
 	p := api.Propose{Op: api.OpAdd, Why: opts.Why}
 	raw, err := os.ReadFile(what)
+	if info, gone := os.Stat(what); gone == nil && info.IsDir() {
+		err = fs.ErrNotExist // a home of that name, say
+	}
 	switch {
 	case err == nil:
 		p.Card = strings.Join(strings.Fields(string(raw)), "")
 		gopts.previewf("Propose to admit the member of the card in %s.", what)
 	case errors.Is(err, fs.ErrNotExist):
 		p.Subject = what
-		gopts.previewf("Propose to admit %s.", clean(what))
+		gopts.previewf("Propose to admit %s. If it waits with a ticket of yours, roster show has the six", clean(what))
+		gopts.previewf("words that you must have heard from it by phone: a governor's proposal signs.")
 	default:
 		return fail(api.CodeInvalid, "", "%v", err)
 	}

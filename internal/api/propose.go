@@ -86,6 +86,9 @@ func (s *Server) open(kind protocol.Kind, subject protocol.MemberID) error {
 
 func (s *Server) proposeAdd(q *Propose) (protocol.Content, *protocol.Statement, error) {
 	r := s.n.Roster()
+	if guest := s.guest(q.Subject); guest != nil && q.Card == "" {
+		q.Card = hex.EncodeToString(guest.Raw())
+	}
 	if q.Card != "" {
 		card, err := readCard(q.Card)
 		if err != nil {

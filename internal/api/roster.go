@@ -41,6 +41,9 @@ func (s *Server) roster(w http.ResponseWriter, _ *http.Request) error {
 			out.Open = append(out.Open, *s.proposalOf(p))
 		}
 	}
+	for _, card := range s.n.Guests() {
+		out.Guests = append(out.Guests, s.guestOf(card))
+	}
 	for _, a := range r.Alarms {
 		out.Alarms = append(out.Alarms, a.Text)
 	}

@@ -117,3 +117,26 @@ func codedCard(err error) *Error {
 	}
 	return nil
 }
+
+func (s *Server) guestOf(card *protocol.Statement) Guest {
+	doc, _ := card.Doc().(*protocol.Card)
+	g := Guest{Member: Name{ID: card.ID().String(), Name: doc.Handle}, Title: doc.Name, Contact: doc.Contact, Words: []string{}}
+	if t, ok := s.n.TicketOf(card.ID()); ok {
+		g.Words = Words(s.n.Mesh(), t.Inviter, card.ID(), t.ID())
+	}
+	return g
+}
+
+// guest finds the card of a joiner whom nobody has proposed.
+func (s *Server) guest(who string) *protocol.Statement {
+	var found *protocol.Statement
+	for _, card := range s.n.Guests() {
+		if g := s.guestOf(card); g.Member.ID == who || g.Member.Name == who {
+			if found != nil {
+				return nil
+			}
+			found = card
+		}
+	}
+	return found
+}

@@ -46,3 +46,12 @@ type Takeover struct {
 	Next  string `json:"next"`            // the member key to follow it, public, hexadecimal
 	After uint64 `json:"after,omitempty"` // version of the last card of the old key that is to count; 0: the present one
 }
+
+// Guest is a joiner with a ticket that was made here, whom the member is still to
+// propose: its key is kept elsewhere.
+type Guest struct {
+	Member  Name     `json:"member"`
+	Title   string   `json:"title"`
+	Contact string   `json:"contact"`
+	Words   []string `json:"words"`
+}

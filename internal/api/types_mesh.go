@@ -85,6 +85,7 @@ type Roster struct {
 	Threshold int          `json:"threshold"`
 	Open      []Proposal   `json:"open"`
 	Alarms    []string     `json:"alarms"`
+	Guests    []Guest      `json:"guests,omitempty"` // joiners with tickets made here that nobody has proposed
 }
 
 // MemberLine is a member in a list.

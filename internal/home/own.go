@@ -192,4 +192,3 @@ func (h *Home) loadMember(pass []byte) func() ed25519.PrivateKey {
 		return key
 	}
 }
-
