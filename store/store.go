@@ -217,6 +217,9 @@ type Index interface {
 	ByRef(prefix []byte, bits, limit int) ([]Object, error)
 	// Count is the number of distinct objects (member and STIX ID), roughly.
 	Count() uint64
+	// Census is the number of distinct objects that each of the members has shared,
+	// withdrawn ones included. It visits the whole index.
+	Census(members []protocol.MemberID) ([]uint64, error)
 	// Reset empties the index and sets the checkpoint to 0.
 	Reset() error
 	// Size is the bytes on disk, roughly.

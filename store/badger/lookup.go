@@ -193,6 +193,34 @@ func (x *Index) newestBelow(digest []byte, want func(*store.Object) bool, limit 
 	return found, err
 }
 
+// Census counts the objects of members, by their keys alone.
+func (x *Index) Census(members []protocol.MemberID) ([]uint64, error) {
+	out, at := make([]uint64, len(members)), map[[8]byte]int{}
+	for i, m := range members {
+		at[[8]byte(m[:8])] = i
+	}
+	err := x.view(func(txn *kv.Txn) error {
+		it := keys(txn, []byte{indexObject})
+		defer it.Close()
+		var last [25]byte // of the object before
+		for it.Rewind(); it.Valid(); it.Next() {
+			k := it.Item().Key()
+			if len(k) != objectKeyLen {
+				return fmt.Errorf("key of %d bytes", len(k))
+			}
+			if [25]byte(k) == last {
+				continue // another version
+			}
+			last = [25]byte(k)
+			if i, ok := at[[8]byte(k[17:25])]; ok {
+				out[i]++
+			}
+		}
+		return nil
+	})
+	return out, err
+}
+
 // Versions gives all versions of an object in one member's name, newest first;
 // of rival contents of one version the later arrival first.
 func (x *Index) Versions(member protocol.MemberID, stixID string) (found []store.Object, err error) {

@@ -235,6 +235,22 @@ func (x *Index) Count() uint64 {
 	return uint64(len(x.objects))
 }
 
+// Census counts the objects of members.
+func (x *Index) Census(members []protocol.MemberID) ([]uint64, error) {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	if x.closed {
+		return nil, store.ErrClosed
+	}
+	out := make([]uint64, len(members))
+	for key := range x.objects {
+		if i := slices.Index(members, key.member); i >= 0 {
+			out[i]++
+		}
+	}
+	return out, nil
+}
+
 // Reset empties the index.
 func (x *Index) Reset() error {
 	x.mu.Lock()

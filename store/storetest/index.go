@@ -147,6 +147,10 @@ func testIndexMembers(t *testing.T, f Factory) {
 	if x.Count() != 3 {
 		t.Errorf("count %d", x.Count())
 	}
+	count, err := x.Census([]protocol.MemberID{Member("c"), Member("none"), Member("a")})
+	if check(t, err); !slices.Equal(count, []uint64{1, 0, 1}) {
+		t.Errorf("c, none, a have %d objects", count)
+	}
 }
 
 // testIndexRivals feeds two contents of one version: both are versions, the
