@@ -18,6 +18,9 @@ import (
 // holds those that are needed to get the rest by sync.
 const packStatements = 2 << 20
 
+// packTrust is how many changes of the trust list, the newest ones, a pack tells.
+const packTrust = 256
+
 // Pack is what a further node of a member begins with. It travels sealed to the
 // node's own recipient.
 type Pack struct {
@@ -49,9 +52,9 @@ func (n *Node) Pack(node protocol.Key) ([]byte, error) {
 	for _, id := range n.Identities() {
 		p.Age = append(p.Age, id.String())
 	}
-	n.trust.mu.RLock()
-	raw, err := json.Marshal(n.trust.list)
-	n.trust.mu.RUnlock()
+	list := n.trust.now().Clone()
+	list.History = list.History[max(0, len(list.History)-packTrust):]
+	raw, err := json.Marshal(list)
 	if err != nil {
 		return nil, fmt.Errorf("pack: %w", err)
 	}
