@@ -85,7 +85,7 @@ func (n *Node) writeErasure(feed protocol.FeedID, runs store.Ranges) error {
 	if err := n.mayWrite(); err != nil {
 		return err
 	}
-	entries, err := n.appendOwn(protocol.EntryErase, nil, payloads, nil)
+	entries, err := n.appendOwn(protocol.EntryErase, nil, payloads, nil, 0)
 	if err != nil {
 		return fmt.Errorf("write erasure: %w", err)
 	}

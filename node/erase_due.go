@@ -295,6 +295,13 @@ func (n *Node) erased(p store.Place) bool {
 	return ok && store.Ranges(f.Erased).Has(p.Seq)
 }
 
+// ClockOff is how far this node's clock is ahead of those of the other members, as
+// far as that is known: see meshTime.
+func (n *Node) ClockOff() (ahead time.Duration, known bool) {
+	theirs, ok := n.meshTime()
+	return time.Duration(n.now().UnixMilli()-theirs) * time.Millisecond, ok
+}
+
 // past reports whether a time is over for certain: by this node's clock and by
 // those of the other members.
 func (n *Node) past(at int64) bool {

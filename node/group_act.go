@@ -212,7 +212,7 @@ func (n *Node) enact(s *protocol.AudienceState, before *audience.Group) (*audien
 	settings := map[string][]byte{name: value}
 	var entries []store.Entry
 	if len(letters) > 0 {
-		entries, err = n.appendOwn(protocol.EntryDirect, nil, letters, settings)
+		entries, err = n.appendOwn(protocol.EntryDirect, nil, letters, settings, 0)
 	} else {
 		_, err = n.store.Commit(n.context(), &store.Commit{Settings: settings})
 	}

@@ -18,7 +18,7 @@ func (n *Node) appendLetter(recipients []string, settings map[string][]byte, par
 	if err != nil {
 		return nil, err
 	}
-	return n.appendOwn(protocol.EntryDirect, nil, [][]byte{payload}, settings)
+	return n.appendOwn(protocol.EntryDirect, nil, [][]byte{payload}, settings, lettersKept(parts))
 }
 
 // readDirect opens a direct entry with one of the identities, without any with

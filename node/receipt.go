@@ -21,6 +21,7 @@ const (
 	receiptGather = 100 * time.Millisecond // what is applied together goes in one letter
 	receiptGap    = 10 * time.Minute       // between two letters to one member
 	receiptKeep   = 30 * 24 * time.Hour
+	receiptWeeks  = 5                 // the retention class of letters of receipts alone
 	maxOwed       = protocol.MaxParts // receipts that wait for one member; more are not given
 	maxReceiptsOf = 1024              // kept of one member
 	owedPrefix    = "owe/"            // settings: receipts that wait, by the member they are for
@@ -79,6 +80,16 @@ func loadReceipts(s store.Entries) (*receipts, error) {
 		return nil, fmt.Errorf("read receipts: %w", err)
 	}
 	return r, nil
+}
+
+// lettersKept is the retention class of a letter: receipts are of no use for long.
+func lettersKept(parts []any) uint64 {
+	for _, p := range parts {
+		if _, ok := p.(protocol.Receipt); !ok {
+			return 0
+		}
+	}
+	return receiptWeeks
 }
 
 func receiptName(m protocol.MemberID, e protocol.EntryID) string {

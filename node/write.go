@@ -37,13 +37,19 @@ func (n *Node) Write(ctx context.Context, bundles [][]byte, tlp string) ([]store
 // ErrNotMember, ErrNobody, ErrStopped, ErrNoGroup, ErrReadOnly. On an error the
 // places written so far are given too.
 func (n *Node) WriteTo(ctx context.Context, to protocol.AudienceID, bundles [][]byte, tlp string) ([]store.Place, error) {
+	return n.WriteKept(ctx, to, bundles, tlp, 0)
+}
+
+// WriteKept is WriteTo of what everybody lets go after so many weeks, at most
+// protocol.MaxRetention; 0: never.
+func (n *Node) WriteKept(ctx context.Context, to protocol.AudienceID, bundles [][]byte, tlp string, weeks uint64) ([]store.Place, error) {
 	if err := n.begun(ctx); err != nil {
 		return nil, err
 	}
 	var places []store.Place
 	for len(bundles) > 0 {
 		run := bundles[:min(len(bundles), writeRun)]
-		written, err := n.writeRun(ctx, to, run, tlp)
+		written, err := n.writeRun(ctx, to, run, tlp, weeks)
 		places = append(places, written...)
 		if errors.Is(err, errRosterMoved) {
 			continue // sealed for readers of whom one has gone: seal again
@@ -72,7 +78,7 @@ func (n *Node) mayWrite() error {
 	return nil
 }
 
-func (n *Node) writeRun(ctx context.Context, to protocol.AudienceID, bundles [][]byte, tlp string) ([]store.Place, error) {
+func (n *Node) writeRun(ctx context.Context, to protocol.AudienceID, bundles [][]byte, tlp string, weeks uint64) ([]store.Place, error) {
 	if err := n.mayWrite(); err != nil {
 		return nil, err
 	}
@@ -104,7 +110,7 @@ func (n *Node) writeRun(ctx context.Context, to protocol.AudienceID, bundles [][
 	} else if !n.usable(e, c) {
 		return nil, errRosterMoved
 	}
-	entries, err := n.appendOwn(protocol.EntrySealed, e, payloads, nil)
+	entries, err := n.appendOwn(protocol.EntrySealed, e, payloads, nil, weeks)
 	if err != nil {
 		return nil, err
 	}
@@ -118,8 +124,9 @@ func (n *Node) writeRun(ctx context.Context, to protocol.AudienceID, bundles [][
 }
 
 // appendOwn signs entries of this node's own, makes them durable together with
-// the settings, and gives them. The caller holds the writer lock.
-func (n *Node) appendOwn(kind protocol.EntryKind, e *epoch, payloads [][]byte, settings map[string][]byte) ([]store.Entry, error) {
+// the settings, and gives them. Their retention class is weeks. The caller holds
+// the writer lock.
+func (n *Node) appendOwn(kind protocol.EntryKind, e *epoch, payloads [][]byte, settings map[string][]byte, weeks uint64) ([]store.Entry, error) {
 	c := &store.Commit{Settings: map[string][]byte{}}
 	for k, v := range settings {
 		c.Settings[k] = v
@@ -142,6 +149,9 @@ func (n *Node) appendOwn(kind protocol.EntryKind, e *epoch, payloads [][]byte, s
 		h := protocol.Header{Mesh: n.mesh, Salt: protocol.Hash(salt), Seq: f.Head + 1, Prev: f.HeadID,
 			Time: n.now().UnixMilli(), Roster: n.Roster().Digest(), Kind: kind,
 			Payload: protocol.HashOf(payload), Size: uint64(len(payload))}
+		if kind != protocol.EntryClose {
+			h.Retention = weeks
+		}
 		feed := protocol.FeedOf(n.key, h.Salt)
 		if kind == protocol.EntrySealed {
 			h.Tag = protocol.TagFor(e.Identity, feed)

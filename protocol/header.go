@@ -116,7 +116,7 @@ func (h *Header) validate() error {
 	return firstError(
 		between("sequence number", h.Seq, 1, MaxSeq),
 		between("payload size", h.Size, 0, MaxPayload),
-		between("retention class", h.Retention, 0, 255),
+		between("retention class", h.Retention, 0, MaxRetention),
 		h.chained(), h.tagged(),
 	)
 }

@@ -199,7 +199,7 @@ func Private(mesh MeshID, member MemberID) AudienceID {
 // payloads go.
 type Erasure struct {
 	Version uint64   `cbor:"1,keyasint"`
-	Seqs    []uint64 `cbor:"2,keyasint"` // runs: first, last, first, last, ...; ascending
+	Seqs    []uint64 `cbor:"2,keyasint"`          // runs: first, last, first, last, ...; ascending
 	Feed    FeedID   `cbor:"3,keyasint,omitzero"` // theirs; zero: the feed of the erase entry itself
 }
 

@@ -34,6 +34,7 @@ const (
 	MaxParts          = 256  // parts of a letter
 	MaxLeavers        = 1024 // members that left an audience
 	MaxSeen           = 64   // rival states named by an audience state
+	MaxRetention      = 255  // weeks: the greatest retention class
 	MaxErased         = 1024 // runs of entries named by an erasure
 	MaxAddresses      = 16   // addresses in a ticket
 )

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -19,11 +20,13 @@ import (
 	"github.com/tipmesh/tipmesh/internal/api"
 	"github.com/tipmesh/tipmesh/internal/intake"
 	"github.com/tipmesh/tipmesh/internal/observable"
+	"github.com/tipmesh/tipmesh/protocol"
 )
 
 // ShareOptions are the flags of share.
 type ShareOptions struct {
 	To, TLP, Action, Malware, Title, First, Last, Expires, Wait string
+	Keep                                                        string
 	Confidence                                                  int
 	Timeout                                                     durationFlag
 }
@@ -54,6 +57,7 @@ asked.`,
 	f.StringVar(&opts.First, "first", "", "when it was first seen: `time`, or how long ago")
 	f.StringVar(&opts.Last, "last", "", "when it was last seen: `time`, or how long ago")
 	f.StringVar(&opts.Expires, "expires", "", "until when it holds: `time` or a duration as 14d")
+	f.StringVar(&opts.Keep, "keep", "0", "all let it go after so many weeks, as 4w; 0: never")
 	f.IntVar(&opts.Confidence, "confidence", 0, "how sure you are, 1 to 100")
 	f.StringVar(&opts.Wait, "wait", "none", "until others hold it: all, none or `N`")
 	f.Var(&opts.Timeout, "timeout", "how long to wait at most")
@@ -113,6 +117,9 @@ func (o *ShareOptions) request(now time.Time) (req api.ShareRequest, err error) 
 	if o.Confidence < 0 || o.Confidence > 100 {
 		return req, fail(api.CodeInvalid, "", "confidence %d is not between 1 and 100", o.Confidence)
 	}
+	if req.KeepWeeks, err = weeks(o.Keep); err != nil {
+		return req, err
+	}
 	for _, f := range []struct {
 		text string
 		past bool
@@ -126,6 +133,18 @@ func (o *ShareOptions) request(now time.Time) (req api.ShareRequest, err error) 
 		}
 	}
 	return req, nil
+}
+
+// weeks reads a number of weeks as 4w.
+func weeks(text string) (uint64, error) {
+	if text == "" || text == "0" {
+		return 0, nil
+	}
+	n, err := strconv.ParseUint(strings.TrimSuffix(text, "w"), 10, 16)
+	if err != nil || !strings.HasSuffix(text, "w") || n > protocol.MaxRetention {
+		return 0, fail(api.CodeInvalid, "", "%q is no number of weeks: want 1w to %dw, or 0 for good", text, protocol.MaxRetention)
+	}
+	return n, nil
 }
 
 // input gives what to share, and its name.
@@ -275,6 +294,9 @@ func previewShare(gopts *GlobalOptions, s *api.Share, name string) {
 	}
 	if s.PAP != "" {
 		line += "   PAP:" + strings.ToUpper(clean(s.PAP))
+	}
+	if s.KeepWeeks > 0 {
+		line += fmt.Sprintf("   kept %s", plural(s.KeepWeeks, "week", "weeks"))
 	}
 	if s.Action != "" {
 		line += "   action: " + clean(s.Action)

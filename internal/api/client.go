@@ -54,6 +54,7 @@ type ShareRequest struct {
 	First      time.Time
 	Last       time.Time
 	Expires    time.Time
+	KeepWeeks  uint64        // after which all nodes let it go, 1 to 255; 0: never
 	Confidence int           // 1 to 100; 0 says nothing
 	Wait       string        // none, all, or how many other members must hold it; empty: none
 	Timeout    time.Duration // of the wait; 0: 30 s
@@ -83,6 +84,9 @@ func (r *ShareRequest) query() url.Values {
 	at("first", r.First)
 	at("last", r.Last)
 	at("expires", r.Expires)
+	if r.KeepWeeks != 0 {
+		q.Set("keep", strconv.FormatUint(r.KeepWeeks, 10))
+	}
 	if r.Confidence != 0 {
 		q.Set("confidence", strconv.Itoa(r.Confidence))
 	}

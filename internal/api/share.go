@@ -127,7 +127,7 @@ func (s *Server) compose(ctx context.Context, q *shareQuery, b *intake.Batch, be
 		return nil, nil, err
 	}
 	out := &Share{Kind: "share", IDs: orEmpty(c.IDs), Name: q.name, Title: q.title, Format: b.Format, Found: b.Found, New: c.New,
-		LeftOut: leftOut(b.LeftOut, c.LeftOut), TLP: string(c.TLP), Action: string(q.handling.Action), DryRun: q.dry, Warnings: []Warning{},
+		LeftOut: leftOut(b.LeftOut, c.LeftOut), KeepWeeks: q.weeks, TLP: string(c.TLP), Action: string(q.handling.Action), DryRun: q.dry, Warnings: []Warning{},
 		Refused: b.Refused() || slices.ContainsFunc(c.LeftOut, func(l intake.LeftOut) bool { return l.Refused })}
 	if err := s.judge(q, c, out); err != nil {
 		return nil, nil, err
@@ -135,7 +135,7 @@ func (s *Server) compose(ctx context.Context, q *shareQuery, b *intake.Batch, be
 	if q.dry {
 		return out, nil, nil
 	}
-	places, err := s.n.WriteTo(ctx, q.to, c.Bundles, out.TLP)
+	places, err := s.n.WriteKept(ctx, q.to, c.Bundles, out.TLP, q.weeks)
 	if err != nil {
 		return nil, nil, unwritten(err, len(places), len(c.Bundles))
 	}
@@ -337,6 +337,7 @@ type shareQuery struct {
 	handling stix.Handling
 	wait     string
 	timeout  time.Duration
+	weeks    uint64
 	dry      bool
 }
 
@@ -402,6 +403,9 @@ func (s *Server) parseRest(r *http.Request, q *shareQuery) (err error) {
 	}
 	if !h.ValidUntil.IsZero() && !h.ValidUntil.After(s.now()) {
 		return Errorf(CodeInvalid, "it would have expired already")
+	}
+	if q.weeks, err = s.parseKeep(v.Get("keep")); err != nil {
+		return err
 	}
 	if text := v.Get("confidence"); text != "" {
 		if h.Confidence, err = strconv.Atoi(text); err != nil || h.Confidence < 1 || h.Confidence > 100 {

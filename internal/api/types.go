@@ -35,28 +35,29 @@ type HeldBy struct {
 
 // Share answers a share. With DryRun nothing was sent and there is no Ref.
 type Share struct {
-	Kind     string         `json:"kind"` // share
-	Ref      string         `json:"ref"`
-	ID       string         `json:"id"`
-	IDs      []string       `json:"ids"` // of all objects, those held before included
-	Name     string         `json:"name,omitempty"`
-	Title    string         `json:"title,omitempty"`
-	Format   string         `json:"format"`
-	Found    map[string]int `json:"found"` // by type
-	New      int            `json:"new"`   // objects that were not held, or in another version
-	LeftOut  []LeftOut      `json:"left_out"`
-	Warnings []Warning      `json:"warnings"`
-	Audience Audience       `json:"audience"`
-	TLP      string         `json:"tlp"`
-	PAP      string         `json:"pap,omitempty"`
-	Action   string         `json:"action"`
-	Durable  bool           `json:"durable"`
-	HeldBy   HeldBy         `json:"held_by"`
-	TookS    float64        `json:"took_s"`
-	DiskS    float64        `json:"disk_s"`    // of TookS until all was on disk
-	Refused  bool           `json:"refused"`   // a part was refused: exit 7
-	TimedOut bool           `json:"timed_out"` // the wait was too short: exit 6
-	DryRun   bool           `json:"dry_run,omitempty"`
+	Kind      string         `json:"kind"` // share
+	Ref       string         `json:"ref"`
+	ID        string         `json:"id"`
+	IDs       []string       `json:"ids"` // of all objects, those held before included
+	Name      string         `json:"name,omitempty"`
+	Title     string         `json:"title,omitempty"`
+	Format    string         `json:"format"`
+	Found     map[string]int `json:"found"` // by type
+	New       int            `json:"new"`   // objects that were not held, or in another version
+	LeftOut   []LeftOut      `json:"left_out"`
+	Warnings  []Warning      `json:"warnings"`
+	Audience  Audience       `json:"audience"`
+	TLP       string         `json:"tlp"`
+	PAP       string         `json:"pap,omitempty"`
+	Action    string         `json:"action"`
+	KeepWeeks uint64         `json:"keep_weeks,omitempty"` // after which all let it go; 0: never
+	Durable   bool           `json:"durable"`
+	HeldBy    HeldBy         `json:"held_by"`
+	TookS     float64        `json:"took_s"`
+	DiskS     float64        `json:"disk_s"`    // of TookS until all was on disk
+	Refused   bool           `json:"refused"`   // a part was refused: exit 7
+	TimedOut  bool           `json:"timed_out"` // the wait was too short: exit 6
+	DryRun    bool           `json:"dry_run,omitempty"`
 }
 
 // Warning is something that was done and should be known.

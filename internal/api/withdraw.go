@@ -359,7 +359,7 @@ func (t *taking) destination(o *store.Object) destination {
 // TLP together.
 func (t *taking) write(ctx context.Context, why stix.Why) (places []store.Place, err error) {
 	author, since := t.s.author(t.me)
-	by := map[destination][]stix.Object{}
+	by, from := map[destination][]stix.Object{}, map[destination][]store.Place{}
 	for i := range t.objects {
 		o := &t.objects[i]
 		raw, err := t.raw(o)
@@ -367,6 +367,7 @@ func (t *taking) write(ctx context.Context, why stix.Why) (places []store.Place,
 			return nil, err
 		}
 		d := t.destination(&o.o)
+		from[d] = append(from[d], o.place)
 		by[d] = append(by[d], stix.Object{Type: o.o.Type, ID: o.o.ID, Modified: at(o.o.Modified), Raw: raw})
 	}
 	for d, objects := range by {
@@ -375,7 +376,7 @@ func (t *taking) write(ctx context.Context, why stix.Why) (places []store.Place,
 		if err != nil {
 			return places, err
 		}
-		written, err := t.s.n.WriteTo(ctx, d.to, bundles, d.tlp)
+		written, err := t.s.n.WriteKept(ctx, d.to, bundles, d.tlp, t.s.keptFor(from[d]))
 		places = append(places, written...)
 		if errors.Is(err, node.ErrNobody) {
 			return places, err

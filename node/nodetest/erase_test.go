@@ -216,3 +216,42 @@ func TestHostileErasure(t *testing.T) {
 		m.Settle(time.Minute, 0, 1)
 	})
 }
+
+// What is kept for a week goes after it everywhere, and not before, whatever one
+// clock says; a node that comes later does not fetch it from one that was away.
+func TestKeptForAWeek(t *testing.T) {
+	Run(t, Options{Nodes: 3, Seed: 505, Rules: shortGrace()}, func(t *testing.T, m *Mesh) {
+		m.Members[2].Clock = 365 * 24 * time.Hour
+		for i := range 2 {
+			m.Start(i)
+		}
+		time.Sleep(10 * time.Second)
+		p := m.Members[1]
+		bundle, _ := p.domains("for-a-week.com")
+		places, err := p.Node.WriteKept(context.Background(), protocol.Everyone(m.ID), [][]byte{bundle}, "green", 1)
+		m.must(err)
+		_, stays := m.publish(1, time.Time{}, "for-good.com")
+		m.Settle(time.Minute, 0, 1)
+		h, err := p.Store.Header(places[0])
+		m.must(err)
+		if h.Retention != 1 {
+			t.Fatalf("retention class %d", h.Retention)
+		}
+		m.StopAll() // most of the week in one step
+		time.Sleep(7*24*time.Hour - 12*time.Hour)
+		m.StartAll()
+		time.Sleep(11 * time.Hour)
+		o := stix.Object{ID: "indicator--none"}
+		m.gone(places[0], o, false, 0, 1, 2)
+		m.Stop(0)
+		time.Sleep(90 * time.Minute)
+		m.gone(places[0], o, true, 1, 2)
+		m.Start(0)
+		time.Sleep(time.Minute)
+		m.Settle(time.Minute, m.All()...)
+		time.Sleep(afterGrace)
+		m.gone(places[0], o, true, 0, 1, 2)
+		m.gone(stays, o, false, 0, 1, 2)
+		m.Check(m.All()...)
+	})
+}
