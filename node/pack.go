@@ -14,12 +14,11 @@ import (
 	"github.com/tipmesh/tipmesh/store"
 )
 
-// packStatements bounds the statements in a pack, in bytes: in a large mesh it
-// holds those that are needed to get the rest by sync.
-const packStatements = 2 << 20
-
-// packTrust is how many changes of the trust list, the newest ones, a pack tells.
-const packTrust = 256
+// What a pack holds at most, so that it can be sealed as one payload.
+const (
+	packStatements = 1 << 20 // bytes; in a large mesh those that are needed to get the rest by sync
+	packTrust      = 256     // changes of the trust list, the newest
+)
 
 // Pack is what a further node of a member begins with. It travels sealed to the
 // node's own recipient.
@@ -152,11 +151,13 @@ func (p *Pack) Identities() ([]*seal.Identity, error) {
 
 // Unpack puts what a pack holds, but for the identities, into an empty store.
 func (p *Pack) Unpack(ctx context.Context, s store.Entries) error {
-	c := &store.Commit{Statements: p.list, Settings: map[string][]byte{}}
+	c := &store.Commit{Statements: p.list}
 	list := trust.NewList()
 	err := json.Unmarshal(p.Trust, list)
 	if err == nil {
-		c.Settings[trustSetting] = p.Trust
+		c.Settings, err = trustSettings(list, list.History)
+	}
+	if err == nil {
 		c.Settings[pinSetting], err = json.Marshal(p.Pins)
 	}
 	for _, a := range p.Addresses {

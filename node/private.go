@@ -23,10 +23,10 @@ const (
 	privatePrefix = "private/" // settings: the values
 	untoldPrefix  = "untold/"  // settings: names of values that the other nodes have not been told
 
-	maxPrivate      = 4096     // values,
-	maxPrivateBytes = 16 << 20 // and bytes of all of them: a stolen node must not fill the others
+	maxPrivate      = 4096    // values,
+	maxPrivateBytes = 1 << 20 // and bytes of all of them: a stolen node must not fill the others, and a pack takes them all
 	maxPrivateValue = 256 << 10
-	letterBytes     = 1 << 20 // values put into one letter
+	letterBytes     = 512 << 10 // values put into one letter
 )
 
 // ErrPrivateFull tells that the nodes of this member keep too much in common.

@@ -83,6 +83,9 @@ func TestSecondNode(t *testing.T) {
 		if d := m.Members[two].Node.Trust(m.Members[2].ID); d.Alias != "two" || d.Send != "clear" {
 			t.Errorf("the second node's trust list says %+v", d)
 		}
+		if h := m.Members[two].Node.TrustList().History; len(h) != 1 || h[0].Why != "not yet" {
+			t.Errorf("the second node's history of the trust list is %+v", h)
+		}
 		m.must(m.Share(two, "by-the-second.com"))
 		m.must(m.Share(1, "by-the-first.com"))
 		m.must(m.Share(0, "by-another.com"))
