@@ -89,6 +89,7 @@ type Node struct {
 	gossip   chan incoming
 	started  time.Time
 	own      atomic.Bool // writing may begin: see lookForOwn
+	heard    atomic.Bool // a restored node has heard from the others: see heardSince
 
 	// gate is held for reading while an entry of this node's own is made durable
 	// and for writing while the roster or the trust list changes, so that no

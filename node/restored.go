@@ -90,7 +90,7 @@ func (n *Node) finishRestore() {
 			n.pulse.beat()
 			return
 		}
-		if n.memberKey() != nil && n.mayWrite() == nil && n.gathered(old, began, &inStep) {
+		if n.gathered(old, began, &inStep) && n.memberKey() != nil && n.mayWrite() == nil {
 			if _, err := n.SetCard(n.Retires(old)); err != nil {
 				n.log.Error("retire the node of before the restore", "node", old.Short(), "err", err)
 			}
@@ -109,17 +109,28 @@ func (n *Node) gathered(old protocol.Key, began time.Time, inStep *time.Time) bo
 	s := n.Status(began)
 	others := slices.DeleteFunc(s.Peers, func(p Peer) bool { return p.Node == old })
 	if len(others) == 0 {
+		n.heard.Store(true)
 		return true // nobody else can hold anything
 	}
 	if !s.InStep {
 		*inStep = time.Time{}
 		return false
 	}
+	n.heard.Store(true)
 	if inStep.IsZero() {
 		*inStep = n.now()
 	}
 	all := !slices.ContainsFunc(others, func(p Peer) bool { return !p.Up })
 	return all || n.now().Sub(*inStep) >= restoredPatience
+}
+
+// heardSince says why a restored node must not write yet: what it knows of who is
+// in is as old as its backup, until another node has told it what there is.
+func (n *Node) heardSince() error {
+	if _, ok := n.Restored(); ok && !n.heard.Load() {
+		return fmt.Errorf("%w: it was restored from a backup and has not heard from the others since", ErrStopped)
+	}
+	return nil
 }
 
 // retired reports whether the member's card no longer has the node among those

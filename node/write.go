@@ -75,7 +75,7 @@ func (n *Node) mayWrite() error {
 	if _, ok := n.Roster().ByNode(n.key); !ok {
 		return ErrNotMember
 	}
-	return nil
+	return n.heardSince()
 }
 
 func (n *Node) writeRun(ctx context.Context, to protocol.AudienceID, bundles [][]byte, tlp string, weeks uint64) ([]store.Place, error) {

@@ -86,7 +86,7 @@ func runRestore(ctx context.Context, opts *RestoreOptions, gopts *GlobalOptions,
 	var read atomic.Int64
 	stop := func() {}
 	o.Opened = func(m *backup.Manifest) error {
-		gopts.previewf("Restore %s as of %s UTC to %s, with a new node key.", clean(m.MeshName), minute(m.Time), dir)
+		gopts.previewf("Restore %s (mesh:%s) as of %s UTC to %s, with a new node key.", clean(m.MeshName), protocol.RefCode(m.Mesh.String(), 5), minute(m.Time), dir)
 		gopts.previewf("The node of before must not run again.")
 		if opts.Update == "" {
 			gopts.previewf("If your card was changed since then, stop here and give the present one with\n--update: two cards after one would both be void.")

@@ -124,3 +124,30 @@ func TestRestoreWaitsForAll(t *testing.T) {
 		}
 	})
 }
+
+// A restored home whose card names it, and that meets nobody, shares nothing: who
+// is in may have changed since the backup.
+func TestRestoredAloneSharesNothing(t *testing.T) {
+	Run(t, Options{Nodes: 2, Seed: 422}, func(t *testing.T, m *Mesh) {
+		m.StartAll()
+		time.Sleep(5 * time.Second)
+		m.must(m.Share(1, "before.com"))
+		m.Settle(time.Minute, m.All()...)
+		m.StopAll()
+		card := m.restore(1, func(*Member) {})
+		_, err := m.Members[1].Store.Commit(t.Context(), &store.Commit{Statements: []*protocol.Statement{card}})
+		m.must(err)
+		m.Start(1)
+		time.Sleep(time.Minute)
+		if err := m.Share(1, "alone.com"); !errors.Is(err, node.ErrStopped) {
+			t.Errorf("it shares by the roster of its backup: %v", err)
+		}
+		m.Start(0)
+		m.must(m.Members[0].Node.Submit(card))
+		time.Sleep(3 * time.Minute)
+		m.Settle(2*time.Minute, m.All()...)
+		m.must(m.Share(1, "together.com"))
+		m.Settle(time.Minute, m.All()...)
+		m.Check(m.All()...)
+	})
+}
