@@ -23,6 +23,7 @@ const (
 	keepPrefix    = "keep/"  // settings: entries with a retention class, by the time when it ends
 	retention     = 7 * 24 * time.Hour
 	sweepEvery    = 10 * time.Minute
+	erasuresOf    = 64        // erase entries of one member that take effect in one sweep: each may name a whole feed
 	ownLookFirst  = time.Hour // after a start; and then
 	ownLookEvery  = 24 * time.Hour
 	eraseRun      = 64          // payloads that go in one commit
@@ -128,7 +129,14 @@ func (n *Node) sweep() error {
 	if err != nil {
 		return err
 	}
+	done := map[protocol.MemberID]int{}
 	for _, d := range list {
+		f, _ := n.store.Feed(d.place.Feed)
+		if m, ok := n.Roster().Author(f.Node); ok {
+			if done[m.ID]++; done[m.ID] > erasuresOf {
+				continue // the next time
+			}
+		}
 		if err := n.followErasure(d); err != nil {
 			return err
 		}
@@ -174,6 +182,9 @@ func (n *Node) followErasure(d due) error {
 		all = all && run[1] <= f.Head
 		for seq := run[0]; seq <= min(run[1], f.Head); seq++ {
 			p := store.Place{Feed: f.ID, Seq: seq}
+			if store.Ranges(f.Erased).Has(seq) {
+				continue
+			}
 			if h, err := n.store.Header(p); err == nil && h.Kind == protocol.EntrySealed {
 				places = append(places, p)
 			}

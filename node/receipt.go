@@ -130,6 +130,9 @@ func (n *Node) owe(list []withdrawn) error {
 	}
 	c.Settings[receiptsAt] = binary.BigEndian.AppendUint64(nil, n.receipts.upTo)
 	_, err := n.store.Commit(n.ctx, c)
+	if errors.Is(err, store.ErrDiskFull) {
+		return nil // they are given all the same, unless the node stops before
+	}
 	return err
 }
 
@@ -303,19 +306,21 @@ type Receipt struct {
 }
 
 // Receipts gives the receipts for entries: of each member the last, if it has
-// given one for all of them. They are kept for 30 days.
+// given one for all that it can read. They are kept for 30 days.
 func (n *Node) Receipts(places []store.Place) (out []Receipt) {
-	var ids []protocol.EntryID
+	of := map[protocol.MemberID][]protocol.EntryID{}
 	for _, p := range places {
 		h, err := n.store.Header(p)
 		if err != nil {
 			return nil
 		}
-		ids = append(ids, h.ID())
+		for _, m := range n.ReadersOf(p) {
+			of[m] = append(of[m], h.ID())
+		}
 	}
 	for _, m := range n.Roster().Members {
 		r := Receipt{Member: m.ID, State: protocol.ReceiptApplied}
-		for _, id := range ids {
+		for _, id := range of[m.ID] {
 			got, ok := n.receipt(receiptName(m.ID, id))
 			if !ok {
 				r.State = 0
@@ -323,7 +328,7 @@ func (n *Node) Receipts(places []store.Place) (out []Receipt) {
 			}
 			r.State, r.At = min(r.State, got.State), max(r.At, got.At)
 		}
-		if r.State > 0 && len(ids) > 0 {
+		if r.State > 0 && len(of[m.ID]) > 0 {
 			out = append(out, r)
 		}
 	}

@@ -78,9 +78,9 @@ func (s *Server) withdrawNow(ctx context.Context, q *Withdraw, why stix.Why) (*W
 	}
 	out := &Withdrawal{Kind: "withdrawal", Ref: ref, IDs: []string{}, Why: string(why), Found: map[string]int{}, Receipts: []Receipt{},
 		Exports: []Export{}, DryRun: q.DryRun, Audience: Audience{Name: "everyone", Members: []Name{}}}
-	for _, o := range t.objects {
-		out.IDs = append(out.IDs, o.o.ID)
-		out.Found[o.o.Type]++
+	for _, id := range t.ids {
+		out.IDs = append(out.IDs, id)
+		out.Found[stix.IDType(id)]++
 	}
 	t.readers(out)
 	if q.DryRun {
@@ -92,17 +92,18 @@ func (s *Server) withdrawNow(ctx context.Context, q *Withdraw, why stix.Why) (*W
 	}
 	out.Durable = true
 	// It is done again within a day where it fails.
-	if err := s.n.Erase(ctx, t.origins()...); err != nil {
+	if err := s.n.Erase(ctx, t.places...); err != nil {
 		s.log.Warn("write that payloads go", "err", err)
 	}
 	return out, places, nil
 }
 
-// taken is an object that is withdrawn: what the index says of it, and where it
-// stands.
+// taken is a version that is withdrawn from where it went: what the index says of
+// it, where it stands, and the time of the object's newest version.
 type taken struct {
-	o     store.Object
-	place store.Place
+	o      store.Object
+	place  store.Place
+	newest int64
 }
 
 // taking collects what a withdrawal takes back.
@@ -110,7 +111,9 @@ type taking struct {
 	s       *Server
 	me      *trust.Member
 	seen    map[string]bool
+	ids     []string
 	objects []taken
+	places  []store.Place // of all versions
 	bundles map[store.Place][]byte
 }
 
@@ -157,27 +160,39 @@ func (t *taking) notOurs(list []store.Object) error {
 		WithHint("ask %.64s to withdraw it", who)
 }
 
-// add takes an object of ours unless it has been withdrawn.
+// add takes an object of ours unless it has been withdrawn: for each audience to
+// which it went, the newest version that went there. None of them learns from the
+// withdrawal what another was told.
 func (t *taking) add(id string) error {
 	if t.seen[id] || stix.IDType(id) == "identity" {
 		return nil
 	}
 	t.seen[id] = true
-	list, err := t.s.n.Store().Index().ByID(id)
+	versions, err := t.s.n.Store().Index().Versions(t.me.ID, id)
 	if err != nil {
 		return err
 	}
-	for _, o := range t.s.n.Visible(list) {
-		if o.Member != t.me.ID || o.Revoked || o.Modified == 0 {
-			continue
-		}
+	versions = t.s.n.Visible(versions)
+	if len(versions) == 0 || versions[0].Revoked || versions[0].Modified == 0 {
+		return nil
+	}
+	t.ids = append(t.ids, id)
+	went := map[destination]bool{}
+	for _, o := range versions {
 		place, err := t.s.n.PlaceOf(o.Arrival)
 		if err != nil {
 			return err
 		}
-		if t.objects = append(t.objects, taken{o, place}); len(t.objects) > mostWithdrawn {
-			return Errorf(CodeInvalid, "more than %d objects at a time", mostWithdrawn)
+		if !slices.Contains(t.places, place) {
+			t.places = append(t.places, place)
 		}
+		if d := t.destination(&o); !o.Revoked && !went[d] {
+			went[d] = true
+			t.objects = append(t.objects, taken{o, place, versions[0].Modified})
+		}
+	}
+	if len(t.objects) > mostWithdrawn {
+		return Errorf(CodeInvalid, "more than %d objects at a time", mostWithdrawn)
 	}
 	return nil
 }
@@ -284,16 +299,6 @@ func (t *taking) relations() error {
 	return nil
 }
 
-// origins are the entries in which what is withdrawn stands.
-func (t *taking) origins() (out []store.Place) {
-	for _, o := range t.objects {
-		if !slices.Contains(out, o.place) {
-			out = append(out, o.place)
-		}
-	}
-	return out
-}
-
 // readers says who could read what is withdrawn since when, and who is told.
 func (t *taking) readers(out *Withdrawal) {
 	since := map[protocol.MemberID]int64{}
@@ -324,7 +329,7 @@ func (t *taking) readers(out *Withdrawal) {
 			told[id] = true
 		}
 	}
-	held := t.s.n.HeldBy(t.origins())
+	held := t.s.n.HeldBy(t.places)
 	for _, m := range t.s.n.Roster().Members {
 		from, could := since[m.ID]
 		if could {
@@ -368,7 +373,7 @@ func (t *taking) write(ctx context.Context, why stix.Why) (places []store.Place,
 		}
 		d := t.destination(&o.o)
 		from[d] = append(from[d], o.place)
-		by[d] = append(by[d], stix.Object{Type: o.o.Type, ID: o.o.ID, Modified: at(o.o.Modified), Raw: raw})
+		by[d] = append(by[d], stix.Object{Type: o.o.Type, ID: o.o.ID, Modified: at(o.newest), Raw: raw})
 	}
 	for d, objects := range by {
 		bundles, err := intake.ComposeWithdrawal(intake.Withdrawal{Author: author, AuthorModified: since, TLP: stix.TLP(d.tlp), Why: why,
