@@ -56,7 +56,7 @@ func (n *Node) wholeCircle(to protocol.AudienceID) (circle, error) {
 		for _, m := range r.Active() {
 			c.readers = append(c.readers, m.ID)
 		}
-		protocol.Sorted(c.readers)
+		c.readers = protocol.Sorted(c.readers)
 		return c, nil
 	}
 	g, ok := n.groups.get(to, r)

@@ -19,6 +19,7 @@ var (
 	ErrNoGroup   = errors.New("this node's member is in no such group")
 	ErrReadOnly  = errors.New("the group is read-only: it has ended, or neither owner nor deputy is left")
 	ErrNotYours  = errors.New("only the owner and the deputies change a group")
+	ErrNotActive = errors.New("only active members of the mesh can be in a group")
 	ErrGroupFull = errors.New("too many groups, or too many changes of this one")
 )
 

@@ -27,7 +27,7 @@ type GroupTerms struct {
 }
 
 // GroupCreate founds a group that this member owns, tells those in it, and makes
-// its first epoch. Errors: ErrNotMember, ErrStopped, ErrGroupFull.
+// its first epoch. Errors: ErrNotMember, ErrNotActive, ErrStopped, ErrGroupFull.
 func (n *Node) GroupCreate(ctx context.Context, t GroupTerms) (*audience.Group, error) {
 	if err := n.begun(ctx); err != nil {
 		return nil, err
@@ -42,6 +42,9 @@ func (n *Node) GroupCreate(ctx context.Context, t GroupTerms) (*audience.Group, 
 		return nil, fmt.Errorf("%w: %d groups are this member's", ErrGroupFull, own)
 	}
 	members := protocol.Sorted(append(slices.Concat(t.Members, t.Deputies), n.cfg.Member))
+	if !n.allActive(members) {
+		return nil, ErrNotActive
+	}
 	first, err := protocol.AudienceState{Mesh: n.mesh, Number: 1, Owner: n.cfg.Member, Name: t.Name, Deputies: t.Deputies,
 		Members: members, History: t.History, Time: n.now().UnixMilli()}.Sign(n.cfg.NodeKey)
 	if err != nil {
@@ -55,9 +58,18 @@ func (n *Node) GroupCreate(ctx context.Context, t GroupTerms) (*audience.Group, 
 	return g, nil
 }
 
-// GroupAdd takes members into a group. Errors: those of GroupRemove.
+// GroupAdd takes members into a group. Errors: those of GroupRemove, and
+// ErrNotActive.
 func (n *Node) GroupAdd(ctx context.Context, id protocol.AudienceID, members ...protocol.MemberID) (*audience.Group, error) {
+	if !n.allActive(members) {
+		return nil, ErrNotActive
+	}
 	return n.changeGroup(ctx, id, func(next *protocol.AudienceState) { next.Members = append(next.Members, members...) })
+}
+
+func (n *Node) allActive(members []protocol.MemberID) bool {
+	facts := rosterFacts{n.Roster()}
+	return !slices.ContainsFunc(members, func(m protocol.MemberID) bool { return !facts.Active(m) })
 }
 
 // GroupRemove takes members out of a group. When it returns, nothing is written
@@ -160,8 +172,7 @@ func (n *Node) nextState(g *audience.Group, change func(*protocol.AudienceState)
 		Deputies: slices.Clone(g.Deputies), Members: slices.Clone(g.Members), History: head.History, Terms: head.Terms,
 		Seen: g.Rivals[:min(len(g.Rivals), protocol.MaxSeen)], Time: n.now().UnixMilli()}
 	change(&next)
-	protocol.Sorted(next.Members)
-	next.Members = slices.Compact(next.Members)
+	next.Members = protocol.Sorted(next.Members)
 	in := func(m protocol.MemberID) bool { return slices.Contains(next.Members, m) }
 	left := map[protocol.MemberID][]protocol.FeedCut{}
 	for _, l := range head.Left {
@@ -223,7 +234,7 @@ func (n *Node) enact(s *protocol.AudienceState, before *audience.Group) (*audien
 	n.groups.book(id).keep(n.groups, t)
 	n.groups.mu.Unlock()
 	n.announce(entries)
-	n.pulse.beat()
+	n.groupsChanged() // a member may have gone from the mesh just before it came in
 	after, _ = n.Group(id)
 	return after, nil
 }

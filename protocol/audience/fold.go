@@ -227,7 +227,7 @@ func (f *fold) settle() {
 			g.Rivals = append(g.Rivals, v.s.ID())
 		}
 	}
-	protocol.Sorted(g.Rivals)
+	g.Rivals = protocol.Sorted(g.Rivals)
 	out := f.departed(onChain)
 	for _, m := range head.s.Members {
 		if out[m] {
