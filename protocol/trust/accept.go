@@ -42,6 +42,9 @@ func (r *Roster) Accept(s *protocol.Statement) error {
 }
 
 func (r *Roster) accept(s *protocol.Statement) error {
+	if r.base != nil {
+		r = r.base // what is kept is no matter of time
+	}
 	f := r.f
 	if f == nil || !f.ours(s) {
 		return ErrOtherMesh
@@ -59,6 +62,10 @@ func (r *Roster) accept(s *protocol.Statement) error {
 		return f.acceptApproval(r, s, doc)
 	case *protocol.ForkProof:
 		return f.acceptProof(s, doc)
+	case *protocol.Suspension:
+		return f.acceptSuspension(s)
+	case *protocol.Mark:
+		return f.acceptMark(r, s)
 	case nil:
 		return f.acceptOther(r, s)
 	default:
@@ -155,7 +162,7 @@ func (f *fold) surplusRoots() []protocol.StatementID {
 // acceptApproval takes one approval a governor key and subject, and a bounded
 // number of subjects that are not done.
 func (f *fold) acceptApproval(r *Roster, s *protocol.Statement, doc *protocol.Approval) error {
-	if !f.governs(s.Signer) {
+	if !f.votes(s.Signer) {
 		return ErrUnknownSigner
 	}
 	for _, other := range f.approvals[doc.Subject] {
@@ -180,6 +187,9 @@ func (f *fold) acceptApproval(r *Roster, s *protocol.Statement, doc *protocol.Ap
 	return nil
 }
 
+// votes reports whether approvals by a key can decide anything.
+func (f *fold) votes(key protocol.Key) bool { return f.recovers(key) || f.governs(key) }
+
 // governs reports whether a key has a seat in any list that is in force, was, or
 // is proposed.
 func (f *fold) governs(key protocol.Key) bool {
@@ -189,7 +199,7 @@ func (f *fold) governs(key protocol.Key) bool {
 // loose reports whether an approval of subject does not decide anything yet.
 func (f *fold) loose(r *Roster, subject protocol.StatementID) bool {
 	p, ok := r.Proposal(subject)
-	return !ok || p.State != ProposalDone && p.State != ProposalSuspends && p.State != ProposalRival
+	return !ok || !p.settled && p.State != ProposalDone && p.State != ProposalSuspends && p.State != ProposalRival
 }
 
 // completes reports whether one approval more would make the subject.
@@ -250,7 +260,7 @@ func (f *fold) surplusProofs() []protocol.StatementID {
 // acceptProposal takes proposals of active members and of governors, and any that
 // a governor approved or a pin names.
 func (f *fold) acceptProposal(r *Roster, s *protocol.Statement) error {
-	if f.pins[s.ID()] || slices.ContainsFunc(f.approvals[s.ID()], func(a *protocol.Statement) bool { return f.governs(a.Signer) }) {
+	if f.pins[s.ID()] || slices.ContainsFunc(f.approvals[s.ID()], func(a *protocol.Statement) bool { return f.votes(a.Signer) }) {
 		return nil
 	}
 	if doc, ok := s.Doc().(*protocol.Cut); ok && f.alone(s, doc) {
@@ -295,7 +305,8 @@ func (f *fold) waits(s *protocol.Statement) bool {
 	if doc, ok := s.Doc().(*protocol.Governors); ok {
 		return doc.Prev == f.head().id
 	}
-	return f.accepted(f.decideOne(s).elem, s.ID())
+	o := f.decideOne(s)
+	return f.accepted(o.elem, s.ID()) && !f.pointless(o)
 }
 
 // counted reports whether a proposal is held against its signer's bounds: those
@@ -307,7 +318,7 @@ func (p *Proposal) counted() bool {
 // seconded reports whether a governor approved a proposal by a statement of its
 // own, or a pin names it.
 func (f *fold) seconded(p *Proposal) bool {
-	return f.pins[p.ID] || slices.ContainsFunc(f.approvals[p.ID], func(a *protocol.Statement) bool { return f.governs(a.Signer) })
+	return f.pins[p.ID] || slices.ContainsFunc(f.approvals[p.ID], func(a *protocol.Statement) bool { return f.votes(a.Signer) })
 }
 
 func (f *fold) acceptOther(r *Roster, s *protocol.Statement) error {
@@ -330,6 +341,9 @@ func (f *fold) acceptOther(r *Roster, s *protocol.Statement) error {
 // Surplus gives kept statements that a node may drop, ascending: those that
 // statements kept since have pushed over a bound.
 func (r *Roster) Surplus() []protocol.StatementID {
+	if r.base != nil {
+		r = r.base
+	}
 	f := r.f
 	if f == nil || f.charter == nil {
 		return nil
@@ -350,6 +364,8 @@ func (r *Roster) Surplus() []protocol.StatementID {
 	out = append(out, f.surplusProposals(r)...)
 	out = append(out, f.surplusProofs()...)
 	out = append(out, f.surplusRoots()...)
+	out = append(out, f.surplusSuspensions()...)
+	out = append(out, f.surplusMarks(r)...)
 	return protocol.Sorted(out)
 }
 

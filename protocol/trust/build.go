@@ -13,7 +13,7 @@ func (f *fold) roster() *Roster {
 	r := &Roster{Mesh: f.mesh, f: f, byID: make(map[protocol.MemberID]*Member, len(f.people)), byHandle: map[string]*Member{}}
 	if f.charter != nil {
 		head := f.head()
-		r.Charter, r.Name, r.Rules = f.charter, f.doc.Name, f.doc.Rules
+		r.Charter, r.Name, r.Rules, r.RulesAt, r.Recovery = f.charter, f.doc.Name, f.rulesNow(), f.rule, f.doc.Recovery
 		r.Governors, r.Seats, r.Threshold, r.Line = head.members(), len(head.seats), head.threshold, head.id
 		for _, p := range f.sortedPeople() {
 			m := f.newMember(p.chain)
@@ -27,8 +27,10 @@ func (f *fold) roster() *Roster {
 		}
 		r.giveHandles()
 		r.Proposals = f.proposals()
+		r.Suspended, r.Marks = f.suspensions(), f.newest(r)
 		f.raise(r)
-		r.digest, r.departures = r.sumRoster(), f.listDepartures(r)
+		r.digest = r.sumRoster()
+		r.departures, r.heard = f.listDepartures(r)
 	}
 	// Candidate and Accept look chains up later, perhaps from many goroutines:
 	// they must find all of them made.
@@ -112,7 +114,7 @@ func (f *fold) raise(r *Roster) {
 			f.alarm(Alarm{Kind: AlarmRivalCards, Member: m.ID, Statements: p.chain.conflict,
 				Text: "cards contradict each other: the last common one stands until the next member key decides"})
 		}
-		if m.State == StateSuspended {
+		if m.State == StateSuspended { // not by one governor: no clock is looked at here
 			f.alarm(Alarm{Kind: AlarmSuspended, Member: m.ID, Statements: []protocol.StatementID{m.Removal},
 				Text: "removed under an older list of governors: confirm it or admit the member again"})
 		}
@@ -138,7 +140,8 @@ func (r *Roster) sumRoster() protocol.Hash {
 		Governors []protocol.MemberID    `cbor:"4,keyasint"`
 		Threshold uint64                 `cbor:"5,keyasint"`
 		Active    []active               `cbor:"6,keyasint"`
-		Ended     []protocol.StatementID `cbor:"7,keyasint"` // removals made and cuts that count
+		Ended     []protocol.StatementID `cbor:"7,keyasint"`          // removals made; cuts, dismissals and suspensions that count
+		Rules     protocol.StatementID   `cbor:"8,keyasint,omitzero"` // none while they are the charter's
 	}
 	doc.Kind, doc.Mesh, doc.Line, doc.Governors, doc.Threshold = "roster", r.Mesh, r.Line, r.Governors, uint64(r.Threshold)
 	for _, m := range r.Members {
@@ -147,24 +150,34 @@ func (r *Roster) sumRoster() protocol.Hash {
 		}
 	}
 	for _, o := range r.f.ops {
-		if r.f.people[o.subject] != nil && (o.s.Kind == protocol.KindRemoval && o.made || o.s.Kind == protocol.KindCut && o.counts) {
+		if r.f.people[o.subject] != nil && (o.s.Kind == protocol.KindRemoval && o.made || o.s.Kind == protocol.KindCut && o.counts || o.s.Kind == protocol.KindDismissal && o.counts) {
 			doc.Ended = append(doc.Ended, o.s.ID())
 		}
+	}
+	for _, s := range r.Suspended {
+		doc.Ended = append(doc.Ended, s.ID)
+	}
+	if r.RulesAt != r.Charter.ID() {
+		doc.Rules = r.RulesAt
 	}
 	doc.Ended = protocol.Sorted(doc.Ended)
 	return protocol.DomainDigest.Sum(protocol.Marshal(&doc))
 }
 
 // listDepartures names everything that took a reader away. Each departure keeps
-// its name for good, so that confirming a suspension, say, makes no new one.
-func (f *fold) listDepartures(r *Roster) []protocol.Hash {
-	var items []protocol.Hash
+// its name for good, so that confirming a removal, say, makes no new one. heard
+// are those and suspensions that do not count, or not any more: what was sealed
+// while one did must stay to be handed on.
+func (f *fold) listDepartures(r *Roster) (items, heard []protocol.Hash) {
+	name := func(kind byte, member protocol.MemberID, what [32]byte) protocol.Hash {
+		return protocol.DomainDigest.Sum([]byte("departure\x00"), []byte{kind}, member[:], what[:])
+	}
 	add := func(kind byte, member protocol.MemberID, what [32]byte) {
-		items = append(items, protocol.DomainDigest.Sum([]byte("departure\x00"), []byte{kind}, member[:], what[:]))
+		items = append(items, name(kind, member, what))
 	}
 	for _, m := range r.Members {
 		p := f.people[m.ID]
-		for _, o := range p.removals {
+		for _, o := range slices.Concat(p.removals, p.dropped) {
 			add('r', m.ID, o.s.ID())
 		}
 		for _, o := range p.void {
@@ -181,7 +194,14 @@ func (f *fold) listDepartures(r *Roster) []protocol.Hash {
 			}
 		}
 	}
-	return protocol.Sorted(items)
+	for _, x := range f.held {
+		if d := name('s', x.member, x.s.ID()); x.counts {
+			items = append(items, d)
+		} else {
+			heard = append(heard, d)
+		}
+	}
+	return protocol.Sorted(items), protocol.Sorted(append(heard, items...))
 }
 
 // String is the roster as text, for tests and transcripts.
@@ -203,6 +223,12 @@ func (r *Roster) String() string {
 			fmt.Fprintf(&b, " subject %s", p.Subject.Short())
 		}
 		b.WriteByte('\n')
+	}
+	for _, s := range r.Suspended {
+		fmt.Fprintf(&b, "suspension %s of %s by %s from %d until %d lifted %s\n", s.ID.Short(), s.Member.Short(), s.By.Short(), s.From, s.Until, s.Lifted.Short())
+	}
+	for _, m := range r.Marks {
+		fmt.Fprintf(&b, "mark by %s at %d of %s\n", m.Member.Short(), m.Time, m.Roster.Short())
 	}
 	for _, a := range r.Alarms {
 		fmt.Fprintf(&b, "alarm %s member %s node %s %s: %s\n", a.Kind, a.Member.Short(), a.Node.Short(), shorts(a.Statements), a.Text)

@@ -23,6 +23,10 @@ type fold struct {
 	changes    []*protocol.Statement
 	approvals  map[protocol.StatementID][]*protocol.Statement // by subject
 	proofs     []*protocol.Statement
+	rules      []*protocol.Statement
+	dismissals []*protocol.Statement
+	marks      []*protocol.Statement
+	stays      []*protocol.Statement                  // suspensions
 	others     map[protocol.Key][]*protocol.Statement // unknown kinds by signer
 
 	chains   map[protocol.MemberID]*chain
@@ -34,6 +38,8 @@ type fold struct {
 	line     []*element
 
 	ops    []*op
+	rule   protocol.StatementID // the house rules in force, or the charter
+	held   []*suspension        // by time, then ID
 	people map[protocol.MemberID]*person
 	nodes  map[protocol.Key]*claim
 	signer map[protocol.Key]protocol.MemberID // member keys of everybody ever admitted
@@ -60,7 +66,9 @@ func Fold(mesh protocol.MeshID, statements []*protocol.Statement, pins ...protoc
 	f.findFounders()
 	f.growLine()
 	f.decide()
+	f.followRules()
 	f.gather()
+	f.suspend()
 	f.claimNodes()
 	f.endFeeds()
 	f.findForks()
@@ -89,7 +97,7 @@ func (f *fold) sort(statements []*protocol.Statement) {
 			f.put(s)
 		}
 	}
-	for _, list := range [][]*protocol.Statement{f.admissions, f.removals, f.cuts, f.changes, f.proofs} {
+	for _, list := range [][]*protocol.Statement{f.admissions, f.removals, f.cuts, f.changes, f.proofs, f.rules, f.dismissals, f.marks, f.stays} {
 		slices.SortFunc(list, byID)
 	}
 }
@@ -123,6 +131,14 @@ func (f *fold) put(s *protocol.Statement) {
 		f.changes = append(f.changes, s)
 	case *protocol.ForkProof:
 		f.proofs = append(f.proofs, s)
+	case *protocol.HouseRules:
+		f.rules = append(f.rules, s)
+	case *protocol.Suspension:
+		f.stays = append(f.stays, s)
+	case *protocol.Dismissal:
+		f.dismissals = append(f.dismissals, s)
+	case *protocol.Mark:
+		f.marks = append(f.marks, s)
 	default:
 		f.others[s.Signer] = append(f.others[s.Signer], s)
 	}

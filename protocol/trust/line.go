@@ -72,7 +72,7 @@ func (f *fold) changeElement(prev *element, s *protocol.Statement) *element {
 		e.seats = append(e.seats, seat{member: f.resolve(id)})
 	}
 	f.seat(e)
-	e.approved = len(f.signed(prev, s, protocol.MemberID{})) >= prev.threshold &&
+	e.approved = (len(f.signed(prev, s, protocol.MemberID{})) >= prev.threshold || f.recovered(s)) &&
 		len(f.signed(e, s, protocol.MemberID{})) >= e.threshold
 	return e
 }
@@ -137,6 +137,28 @@ func (f *fold) signed(e *element, s *protocol.Statement, about protocol.MemberID
 		out = append(out, e.seats[i].member)
 	}
 	return protocol.Sorted(out)
+}
+
+// recovering gives the recovery keys of the charter that approved a statement,
+// ascending.
+func (f *fold) recovering(s *protocol.Statement) []protocol.Key {
+	var out []protocol.Key
+	for _, a := range f.approvals[s.ID()] {
+		if f.recovers(a.Signer) {
+			out = append(out, a.Signer)
+		}
+	}
+	return protocol.Sorted(out)
+}
+
+// recovered reports whether more than half of the recovery keys approved.
+func (f *fold) recovered(s *protocol.Statement) bool {
+	return len(f.doc.Recovery) > 0 && len(f.recovering(s)) > len(f.doc.Recovery)/2
+}
+
+func (f *fold) recovers(key protocol.Key) bool {
+	_, ok := slices.BinarySearchFunc(f.doc.Recovery, key, protocol.Key.Compare)
+	return ok
 }
 
 // follow walks the line while exactly one successor may apply.

@@ -6,16 +6,19 @@ import (
 	"github.com/tipmesh/tipmesh/protocol"
 )
 
-// op is an admission, removal or cut.
+// op is an admission, removal, cut, change of the house rules or dismissal.
 type op struct {
 	s       *protocol.Statement
 	subject protocol.MemberID
+	about   protocol.MemberID // whose approval does not count; zero: everybody's does
 	line    protocol.StatementID
 	elem    *element // nil where its line element is not known or not approved
 	signed  []protocol.MemberID
 	made    bool // k governors approved it
 	counts  bool // made and accepted
 	alone   bool // a cut by the member itself
+	force   bool // house rules that are or were in force
+	dropped bool // a removal that only suspended, and was dismissed
 }
 
 // person is everything the statements say about one member.
@@ -26,6 +29,7 @@ type person struct {
 	admissions []*op // accepted
 	void       []*op // made, not accepted
 	removals   []*op // made
+	dropped    []*op // removals that were dismissed
 
 	state     State
 	admission protocol.StatementID
@@ -35,10 +39,10 @@ type person struct {
 	named     map[protocol.Key]rank
 }
 
-// decide finds which admissions, removals and cuts are made.
+// decide finds which of what is decided by approvals is made.
 func (f *fold) decide() {
-	f.ops = make([]*op, 0, len(f.admissions)+len(f.removals)+len(f.cuts))
-	for _, list := range [][]*protocol.Statement{f.admissions, f.removals, f.cuts} {
+	f.ops = make([]*op, 0, len(f.admissions)+len(f.removals)+len(f.cuts)+len(f.rules)+len(f.dismissals))
+	for _, list := range [][]*protocol.Statement{f.admissions, f.removals, f.cuts, f.rules, f.dismissals} {
 		for _, s := range list {
 			f.ops = append(f.ops, f.decideOne(s))
 		}
@@ -63,11 +67,20 @@ func (f *fold) decideOne(s *protocol.Statement) *op {
 	case *protocol.Cut:
 		o.subject, o.line = doc.Member, doc.Line
 		o.alone = f.alone(s, doc)
+	case *protocol.HouseRules:
+		o.line = doc.Line
+	case *protocol.Dismissal:
+		if !f.target(o, doc) {
+			return o
+		}
 	}
 	o.subject = f.resolve(o.subject)
+	if o.about = o.subject; o.lifts(f) {
+		o.about = protocol.MemberID{}
+	}
 	if e := f.elements[o.line]; e != nil && e.approved {
 		o.elem = e
-		o.signed = f.signed(e, s, o.subject)
+		o.signed = f.signed(e, s, o.about)
 		if len(o.signed) >= e.threshold {
 			o.made = true
 			o.counts = o.counts || f.accepted(e, s.ID())
@@ -99,8 +112,15 @@ func (f *fold) gather() {
 			}
 		}
 	}
+	dismissed := f.dismissed()
 	for _, o := range f.ops {
-		if p := f.people[o.subject]; p != nil && o.made && o.s.Kind == protocol.KindRemoval {
+		p := f.people[o.subject]
+		if p == nil || !o.made || o.s.Kind != protocol.KindRemoval {
+			continue
+		}
+		if o.dropped = !o.counts && dismissed[o.s.ID()] != nil; o.dropped {
+			p.dropped = append(p.dropped, o)
+		} else {
 			p.removals = append(p.removals, o)
 		}
 	}

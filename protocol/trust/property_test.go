@@ -28,7 +28,7 @@ func history(t *rapid.T, plain bool) *story {
 		s.line = rapid.SampledFrom(lines).Draw(t, "line")
 		by := rapid.SliceOfNDistinct(who, 1, 4, rapid.ID[string]).Draw(t, "by")
 		about := who.Draw(t, "about")
-		switch what := rapid.IntRange(0, 9).Draw(t, "what"); {
+		switch what := rapid.IntRange(0, 12).Draw(t, "what"); {
 		case what <= 1:
 			props = append(props, s.admit(about, by...))
 		case what <= 3:
@@ -52,6 +52,19 @@ func history(t *rapid.T, plain bool) *story {
 		case what == 7:
 			s.propose(&protocol.Cut{Member: s.org[about].id, Line: s.line, Node: pub(about + "/1"),
 				Cuts: []protocol.FeedCut{{Feed: feed("g"), Seq: uint64(i)}}}, by...)
+		case what == 10:
+			s.now += rapid.Int64Range(-4*24*hour, 4*24*hour).Draw(t, "later")
+			hours := rapid.Uint64Range(1, 72).Draw(t, "hours")
+			props = append(props, s.say(&protocol.Suspension{Member: s.org[about].id, Line: s.line, Seconds: hours * 3600}, s.org[by[0]].key))
+		case what == 11 && len(props) > 0:
+			props = append(props, s.propose(&protocol.Dismissal{Subject: rapid.SampledFrom(props).Draw(t, "of").ID(), Line: s.line}, by...))
+		case what == 12:
+			prev := s.charter
+			if len(props) > 0 && rapid.Bool().Draw(t, "after") {
+				prev = rapid.SampledFrom(props).Draw(t, "prev")
+			}
+			props = append(props, s.propose(&protocol.HouseRules{Prev: prev.ID(), Line: s.line, Rules: protocol.Rules{TLP: about}}, by...))
+			s.say(&protocol.Mark{Member: s.org[about].id, Roster: protocol.Hash{byte(i)}}, key(by[0]+"/1"))
 		default:
 			s.card(t, about)
 		}
@@ -167,7 +180,7 @@ func TestOthersCannotChangeTheRoster(t *testing.T) {
 			s.line = before.Line
 			by := []string{"out", "mal"}[:rapid.IntRange(1, 2).Draw(t, "by")]
 			about := rapid.SampledFrom(append([]string{"out"}, cast...)).Draw(t, "about")
-			switch rapid.IntRange(0, 6).Draw(t, "what") {
+			switch rapid.IntRange(0, 8).Draw(t, "what") {
 			case 0:
 				s.admit(about, by...)
 			case 1:
@@ -189,10 +202,19 @@ func TestOthersCannotChangeTheRoster(t *testing.T) {
 				*o = was
 			case 6:
 				s.readmit("out", s.org["out"].last, nil, by...)
+			case 7:
+				s.suspend(about, by[0], s.now, 72)
+				s.say(&protocol.Mark{Member: s.org[about].id, Roster: protocol.Hash{1}}, key(by[0]+"/1"))
+			case 8:
+				s.propose(&protocol.HouseRules{Prev: before.RulesAt, Line: s.line}, by...)
+				if len(before.Suspended) > 0 {
+					s.propose(&protocol.Dismissal{Subject: before.Suspended[0].ID, Line: s.line}, by...)
+				}
 			}
 		}
 		after := s.fold()
-		if after.Digest() != before.Digest() || !slices.Equal(after.Departures(), before.Departures()) || after.Line != before.Line {
+		if after.Digest() != before.Digest() || !slices.Equal(after.Departures(), before.Departures()) || after.Line != before.Line ||
+			fmt.Sprint(after.Next(0), len(after.Suspended), after.Marks) != fmt.Sprint(before.Next(0), len(before.Suspended), before.Marks) {
 			t.Fatalf("outsiders changed\n%s\ninto\n%s", before, after)
 		}
 		for _, n := range cast {

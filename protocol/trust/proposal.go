@@ -19,12 +19,13 @@ const (
 	ProposalVoid       ProposalState = "void"       // made under a list of governors that is not in force
 )
 
-// Proposal is an admission, removal, cut or change of governors.
+// Proposal is an admission, removal, cut, dismissal, or change of governors or
+// house rules.
 type Proposal struct {
 	ID        protocol.StatementID
 	Statement *protocol.Statement
 	Kind      protocol.Kind
-	Subject   protocol.MemberID   // zero for a change of governors
+	Subject   protocol.MemberID   // zero for a change of governors or rules
 	Governors []protocol.MemberID // the new list of a change of governors
 	Threshold int                 // the new threshold of a change of governors
 	By        protocol.MemberID   // zero if the signer was never admitted
@@ -33,8 +34,14 @@ type Proposal struct {
 	Needs     int                 // how many must; 0 for a cut by the member itself
 	SignedNew []protocol.MemberID // of the new list
 	NeedsNew  int
+	Recovery  []protocol.Key       // recovery keys that approved a change of governors, in place of the old list
+	NeedsKeys int                  // how many of them that takes; 0: there are none
+	Target    protocol.StatementID // what a dismissal lifts or drops
+	Rules     *protocol.Rules      // the new ones
 	State     ProposalState
 	Stuck     bool // open, but fewer governors than needed may approve it
+
+	settled bool // made, and superseded all the same
 }
 
 // Proposal finds a proposal.
@@ -53,9 +60,10 @@ func (r *Roster) Signers(p *Proposal) []protocol.MemberID {
 		return nil
 	}
 	var out []protocol.MemberID
+	about := protocol.MemberID{}
 	add := func(e *element, signed []protocol.MemberID) {
 		for _, id := range e.members() {
-			if id != p.Subject && !slices.Contains(signed, id) {
+			if (about.IsZero() || id != about) && !slices.Contains(signed, id) {
 				out = append(out, id)
 			}
 		}
@@ -65,6 +73,7 @@ func (r *Roster) Signers(p *Proposal) []protocol.MemberID {
 		add(e.prev, p.Signed)
 		add(e, p.SignedNew)
 	} else if o := r.f.op(p.ID); o != nil {
+		about = o.about
 		add(o.elem, p.Signed)
 	}
 	return protocol.Sorted(out)
@@ -105,12 +114,17 @@ func (f *fold) proposals() []*Proposal {
 			p.Why = doc.Why
 		case *protocol.Removal:
 			p.Why = doc.Why
+		case *protocol.HouseRules:
+			p.Why, p.Rules = doc.Why, &doc.Rules
+		case *protocol.Dismissal:
+			p.Why, p.Target = doc.Why, doc.Subject
 		}
+		p.settled = o.made && p.State == ProposalSuperseded
 		if o.elem != nil && !o.alone {
 			p.Needs = o.elem.threshold
 		}
 		if p.State == ProposalOpen {
-			able := slices.DeleteFunc(o.elem.members(), func(id protocol.MemberID) bool { return id == o.subject })
+			able := slices.DeleteFunc(o.elem.members(), func(id protocol.MemberID) bool { return !o.about.IsZero() && id == o.about })
 			if p.Stuck = len(able) < p.Needs; p.Stuck {
 				f.alarm(Alarm{Kind: AlarmStuck, Member: o.subject, Statements: []protocol.StatementID{p.ID},
 					Text: "fewer governors than needed may approve this"})
@@ -131,7 +145,10 @@ func (f *fold) changeProposal(s *protocol.Statement) *Proposal {
 	doc, e := s.Doc().(*protocol.Governors), f.elements[s.ID()]
 	by, member := f.signer[s.Signer]
 	p := &Proposal{ID: s.ID(), Statement: s, Kind: s.Kind, Governors: doc.Governors, Threshold: int(doc.Threshold),
-		By: by, NeedsNew: int(doc.Threshold), State: ProposalVoid}
+		By: by, NeedsNew: int(doc.Threshold), State: ProposalVoid, Recovery: f.recovering(s)}
+	if n := len(f.doc.Recovery); n > 0 {
+		p.NeedsKeys = n/2 + 1
+	}
 	if e != nil {
 		p.Needs = e.prev.threshold
 		p.Signed, p.SignedNew = f.signed(e.prev, s, protocol.MemberID{}), f.signed(e, s, protocol.MemberID{})
@@ -146,7 +163,7 @@ func (f *fold) changeProposal(s *protocol.Statement) *Proposal {
 			p.State = ProposalSuperseded
 		}
 	}
-	if !member && len(p.Signed)+len(p.SignedNew) == 0 {
+	if !member && len(p.Signed)+len(p.SignedNew)+len(p.Recovery) == 0 {
 		return nil
 	}
 	return p
@@ -154,6 +171,8 @@ func (f *fold) changeProposal(s *protocol.Statement) *Proposal {
 
 func (f *fold) opState(o *op) ProposalState {
 	switch {
+	case o.dropped || o.s.Kind == protocol.KindRules && o.counts && !o.force:
+		return ProposalSuperseded
 	case o.counts:
 		return ProposalDone
 	case o.made && o.s.Kind == protocol.KindRemoval:
@@ -163,6 +182,8 @@ func (f *fold) opState(o *op) ProposalState {
 	}
 	p := f.people[o.subject]
 	switch {
+	case f.pointless(o):
+		return ProposalSuperseded
 	case p == nil:
 	case o.s.Kind == protocol.KindAdmission && (p.state == StateActive || unnamed(o, p.removals) != nil):
 		return ProposalSuperseded

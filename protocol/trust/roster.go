@@ -20,6 +20,10 @@ type Roster struct {
 	Line      protocol.StatementID // head of the line of governors
 	Members   []*Member            // everybody ever admitted whose first card is known, ascending by ID
 	Proposals []*Proposal          // ascending by ID
+	RulesAt   protocol.StatementID // the change that made Rules; the charter if none did
+	Suspended []*Suspension        // that count, by time; over, lifted and to come too
+	Marks     []Mark               // the newest of each governor, ascending by member
+	Recovery  []protocol.Key       // the charter's, ascending
 	Alarms    []Alarm
 
 	f          *fold
@@ -27,6 +31,8 @@ type Roster struct {
 	byHandle   map[string]*Member
 	digest     protocol.Hash
 	departures []protocol.Hash
+	heard      []protocol.Hash // departures, and suspensions that do not count
+	base       *Roster         // of one made by At: the one it was made of
 }
 
 // State says how a member stands.
@@ -36,7 +42,7 @@ type State string
 const (
 	StateProposed  State = "proposed"  // not admitted yet
 	StateActive    State = "active"    // in
-	StateSuspended State = "suspended" // removed under an older list of governors, not confirmed
+	StateSuspended State = "suspended" // out for a time, or removed under an older list of governors and not confirmed
 	StateRemoved   State = "removed"   // removed, or its admission is void since governors changed
 )
 
@@ -53,6 +59,7 @@ type Member struct {
 	Removal   protocol.StatementID // what ended it: a removal, or the change of governors that voided its admission
 	Nodes     []protocol.Key       // that may act now, ascending; none unless active
 	Governor  bool                 // has a seat at the head of the line, even if removed
+	Until     int64                // end of the suspension in force, in a roster made by At; else 0
 }
 
 // Active gives the active members, ascending by ID.
@@ -202,12 +209,14 @@ func (r *Roster) Forks(node protocol.Key) []*Fork {
 }
 
 // Digest covers what the roster decides: name of the mesh, line, governors,
-// active members with their cards, removals and cuts. Two nodes with one digest
+// active members with their cards, removals, cuts, suspensions and house rules.
+// It is the same before and after a suspension is in force. Two nodes with one digest
 // agree on who is in.
 func (r *Roster) Digest() protocol.Hash { return r.digest }
 
 // Departures names everything that took a reader away, ascending: removals, void
-// admissions, nodes that may no longer act, age recipients that were replaced.
+// admissions, suspensions, nodes that may no longer act, age recipients that were
+// replaced.
 // It changes whenever an epoch must be replaced.
 func (r *Roster) Departures() []protocol.Hash { return r.departures }
 
@@ -215,7 +224,7 @@ func (r *Roster) Departures() []protocol.Hash { return r.departures }
 // lacks any may take somebody who has gone for a member still.
 func (r *Roster) Knows(departures []protocol.Hash) bool {
 	for _, d := range departures {
-		if _, ok := slices.BinarySearchFunc(r.departures, d, protocol.Hash.Compare); !ok {
+		if _, ok := slices.BinarySearchFunc(r.heard, d, protocol.Hash.Compare); !ok {
 			return false
 		}
 	}

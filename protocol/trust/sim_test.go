@@ -44,9 +44,9 @@ func TestSim(t *testing.T) {
 }
 
 // tally counts what runs came to, so that a run that shows nothing is noticed.
-type tally [11]int
+type tally [16]int
 
-var tallied = [len(tally{})]string{"statements", "active", "removed", "suspended", "readmitted", "changes", "rivals", "rotated", "cards apart", "forks", "dropped"}
+var tallied = [len(tally{})]string{"statements", "active", "removed", "suspended", "readmitted", "changes", "rivals", "rotated", "cards apart", "forks", "dropped", "rules", "kept out", "lifted", "recovered", "marks"}
 
 func (a *tally) add(b tally) {
 	for i := range b {
@@ -70,6 +70,7 @@ type sim struct {
 	charter *protocol.Statement
 	all     []*protocol.Statement
 	pins    []protocol.StatementID
+	rescue  []protocol.Key // recovery keys
 	lines   []protocol.StatementID
 	people  []*simOrg
 	nodes   []*simNode
@@ -112,6 +113,8 @@ var simKeys = func() (out [7][4]ed25519.PrivateKey) {
 	return out
 }()
 
+var simRescue = [3]ed25519.PrivateKey{key("r1"), key("r2"), key("r3")}
+
 func nodeKey(who, which int) protocol.Key { return protocol.KeyOf(simKeys[who][2+which]) }
 
 var simFeeds = [3]protocol.FeedID{feed("f"), feed("g"), feed("h")}
@@ -127,7 +130,11 @@ func runSim(t *testing.T, seed uint64) tally {
 	for _, o := range s.people[:founders] {
 		governors = append(governors, protocol.KeyOf(o.key()))
 	}
-	s.charter = s.state(&protocol.Charter{Name: "m", Governors: protocol.Sorted(governors), Threshold: s.most(founders)}, simKeys[0][0])
+	for i := range s.rng.IntN(4) {
+		s.rescue = append(s.rescue, protocol.KeyOf(simRescue[i]))
+	}
+	s.charter = s.state(&protocol.Charter{Name: "m", Governors: protocol.Sorted(governors), Threshold: s.most(founders),
+		Recovery: protocol.Sorted(s.rescue)}, simKeys[0][0])
 	s.mesh = protocol.MeshID(s.charter.ID())
 	s.lines = ids{s.charter.ID()}
 	for range 3 {
@@ -143,7 +150,11 @@ func runSim(t *testing.T, seed uint64) tally {
 		n.plan(s.all[:1+founders])
 	}
 	for range 8 + s.rng.IntN(30) {
-		s.act(s.somebody())
+		if o := s.somebody(); s.chance(4) {
+			s.govern(o)
+		} else {
+			s.act(o)
+		}
 		for range s.rng.IntN(3) {
 			s.deliver(s.nodes[s.rng.IntN(len(s.nodes))])
 		}
@@ -165,6 +176,9 @@ func (s *sim) most(governors int) uint64 {
 // state signs a statement. It reaches nobody yet.
 func (s *sim) state(c protocol.Content, by ed25519.PrivateKey) *protocol.Statement {
 	s.now++
+	if s.chance(8) {
+		s.now += int64(s.rng.IntN(3 * 24 * hour))
+	}
 	st, err := protocol.NewStatement(s.mesh, c, s.now, by)
 	if err != nil {
 		s.t.Fatalf("seed %d: %s: %v", s.seed, c.Kind(), err)
@@ -238,6 +252,7 @@ func (n *simNode) learn(list []*protocol.Statement) (kept int) {
 		before := n.roster
 		kept += n.plan(take)
 		n.watch(before)
+		n.keeps(before)
 		list = rest
 	}
 }

@@ -31,6 +31,7 @@ func (s *sim) check() (sum tally) {
 	}
 	r := s.nodes[0].roster
 	s.governors(m, r)
+	s.governed(m, r, &sum)
 	for i, o := range s.people {
 		s.member(m, r, o)
 		s.ends(m, r, i)
@@ -73,7 +74,10 @@ func (sum *tally) count(m *model, r *trust.Roster, o *simOrg) {
 
 // answers is all that nodes must agree on.
 func (s *sim) answers(r *trust.Roster) string {
-	out := fmt.Sprintln(r.Digest(), r.Departures(), r.Line, r.Governors, r.Threshold)
+	out := fmt.Sprintln(r.Digest(), r.Departures(), r.Line, r.Governors, r.Threshold, r.RulesAt, r.Marks)
+	for _, x := range r.Suspended {
+		out += fmt.Sprintln(*x)
+	}
 	for _, m := range r.Members {
 		out += fmt.Sprintln(m.ID.Short(), m.Handle, m.Key.Short(), m.CardID.Short(), m.State, m.Admission.Short(), m.Removal.Short(), m.Nodes)
 	}

@@ -190,7 +190,7 @@ func (m *model) approved(line protocol.StatementID) bool {
 	if !ok {
 		return st.Kind == protocol.KindCharter
 	}
-	return m.approved(doc.Prev) && m.enough(doc.Prev, line, protocol.MemberID{}) && m.enough(line, line, protocol.MemberID{})
+	return m.approved(doc.Prev) && (m.enough(doc.Prev, line, protocol.MemberID{}) || m.recovered(line)) && m.enough(line, line, protocol.MemberID{})
 }
 
 // following is the only change that may follow an element.
@@ -224,7 +224,8 @@ func (m *model) pinned(st *protocol.Statement) bool {
 	return false
 }
 
-// decided gives what was made of a kind about a member, and what of it is accepted.
+// decided gives what was made of a kind about a member, without removals that only
+// suspended and were dismissed, and what of it is accepted.
 func (m *model) decided(kind protocol.Kind, about protocol.MemberID) (made, accepted []*protocol.Statement) {
 	for _, st := range m.kind[kind] {
 		var subject protocol.MemberID
@@ -240,12 +241,12 @@ func (m *model) decided(kind protocol.Kind, about protocol.MemberID) (made, acce
 		if subject != about || m.by[line] == nil || !m.approved(line) || !m.enough(line, st.ID(), about) {
 			continue
 		}
-		made = append(made, st)
-		at := slices.Index(m.lines, line)
-		if at >= 0 && (at == len(m.lines)-1 || slices.ContainsFunc(m.lines[at+1:], func(later protocol.StatementID) bool {
-			return slices.Contains(m.by[later].Doc().(*protocol.Governors).Accepts, st.ID())
-		})) {
+		in := m.accepted(line, st.ID())
+		if in {
 			accepted = append(accepted, st)
+		}
+		if in || kind != protocol.KindRemoval || m.dismissal(st.ID()).IsZero() {
+			made = append(made, st)
 		}
 	}
 	return made, accepted

@@ -49,12 +49,17 @@ func entry(name string) protocol.EntryID { return protocol.EntryID(protocol.Hash
 
 // found starts a mesh with a threshold and founders, whose cards it adds.
 func found(t failer, k uint64, names ...string) *story {
+	return foundAs(t, protocol.Charter{Name: "m", Threshold: k}, names...)
+}
+
+// foundAs is found with more in the charter.
+func foundAs(t failer, c protocol.Charter, names ...string) *story {
 	s := &story{t: t, org: map[string]*org{}}
-	var keys []protocol.Key
 	for _, n := range names {
-		keys = append(keys, pub(n))
+		c.Governors = append(c.Governors, pub(n))
 	}
-	s.charter = s.say(&protocol.Charter{Name: "m", Governors: protocol.Sorted(keys), Threshold: k}, key(names[0]))
+	protocol.Sorted(c.Governors)
+	s.charter = s.say(&c, key(names[0]))
 	s.mesh, s.line = protocol.MeshID(s.charter.ID()), s.charter.ID()
 	for _, n := range names {
 		s.newcomer(n, n+"/1")
