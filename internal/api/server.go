@@ -179,7 +179,7 @@ func (s *Server) coded(err error) *Error {
 		return Errorf(CodeDenied, "%v", err).WithHint("see tipmesh trust list; tipmesh trust set MEMBER --send TLP lets more through")
 	case errors.Is(err, node.ErrNoGroup):
 		return Errorf(CodeDenied, "%v", err).WithHint("see tipmesh group list")
-	case errors.Is(err, node.ErrReadOnly), errors.Is(err, node.ErrNotYours), errors.Is(err, node.ErrGroupFull):
+	case errors.Is(err, node.ErrReadOnly), errors.Is(err, node.ErrNotActive), errors.Is(err, node.ErrNotYours), errors.Is(err, node.ErrGroupFull):
 		return Errorf(CodeDenied, "%v", err).WithHint("see tipmesh group show; anyone can create another group")
 	case errors.Is(err, node.ErrStopped):
 		return Errorf(CodeDenied, "%v", err).WithHint("see tipmesh status")
