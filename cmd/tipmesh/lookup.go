@@ -18,6 +18,7 @@ import (
 type LookupOptions struct {
 	File string
 	All  bool
+	Held bool
 }
 
 // maxText bounds the text that is asked about.
@@ -44,12 +45,13 @@ subdomain or URL of it, and an address no network.`,
 		RunE: func(cmd *cobra.Command, args []string) error { return runLookup(cmd.Context(), opts, gopts, args) },
 	}
 	cmd.Flags().StringVarP(&opts.File, "file", "f", "", "look up every value in this text `file`")
+	cmd.Flags().BoolVar(&opts.Held, "held", false, "show also what is held apart: see tipmesh trust set --help")
 	cmd.Flags().BoolVar(&opts.All, "all", false, "show every assertion, however many say the same")
 	return cmd
 }
 
 func runLookup(ctx context.Context, opts *LookupOptions, gopts *GlobalOptions, args []string) error {
-	req := api.LookupRequest{Values: args}
+	req := api.LookupRequest{Values: args, Held: opts.Held}
 	var err error
 	switch {
 	case opts.File != "" && len(args) > 0:
@@ -124,6 +126,48 @@ func sayFinding(gopts *GlobalOptions, f *api.Finding, all bool) {
 	if !all && len(shown) > 5 {
 		shown = shown[:4]
 	}
+	sayAssertions(gopts, shown)
+	if more := len(f.Assertions) - len(shown); more > 0 {
+		gopts.sayf("  %s more (--all)", grouped(more))
+	}
+	sayWhy(gopts, f)
+	sayHeld(gopts, f)
+	if f.Verdict == api.VerdictUnknown && len(f.Assertions) == 0 {
+		who := "Nobody"
+		if len(f.Skipped) > 0 {
+			who = "Nobody whose word is used here"
+		}
+		if len(f.Skipped) == 1 && f.Skipped[0].Reason == "revoked" {
+			who = "Nobody any more"
+		}
+		gopts.sayf("%s has said anything about it. Unknown is not safe.", who)
+	}
+	for _, s := range f.Skipped {
+		if s.Reason == "held" {
+			continue // said above
+		}
+		hint := ": tipmesh trust list"
+		if s.Reason == "revoked" {
+			hint = ""
+		}
+		gopts.sayf("Skipped %d %s%s", s.Count, clean(s.Text), hint)
+	}
+}
+
+// sayHeld tells of what is held apart, on which no verdict rests.
+func sayHeld(gopts *GlobalOptions, f *api.Finding) {
+	switch {
+	case f.Held == 0:
+	case len(f.HeldApart) == 0:
+		gopts.sayf("Held apart %d: --held shows it, tipmesh trust list says who is held", f.Held)
+	default:
+		gopts.sayf("Held apart %d", f.Held)
+		sayAssertions(gopts, f.HeldApart)
+	}
+}
+
+// sayAssertions shows what members say, a line each.
+func sayAssertions(gopts *GlobalOptions, shown []api.Assertion) {
 	width := 5
 	for _, a := range shown {
 		width = max(width, len(clean(a.Member.Name)))
@@ -150,27 +194,6 @@ func sayFinding(gopts *GlobalOptions, f *api.Finding, all bool) {
 		gopts.sayf("  %-*s  %-2s  %-*s  %3s  %s", width, clean(a.Member.Name), orDash(clean(a.Reliability)), room, cut(says, room), confidence,
 			minute(a.Received))
 	}
-	if more := len(f.Assertions) - len(shown); more > 0 {
-		gopts.sayf("  %s more (--all)", grouped(more))
-	}
-	sayWhy(gopts, f)
-	if f.Verdict == api.VerdictUnknown && len(f.Assertions) == 0 {
-		who := "Nobody"
-		if len(f.Skipped) > 0 {
-			who = "Nobody whose word is used here"
-		}
-		if len(f.Skipped) == 1 && f.Skipped[0].Reason == "revoked" {
-			who = "Nobody any more"
-		}
-		gopts.sayf("%s has said anything about it. Unknown is not safe.", who)
-	}
-	for _, s := range f.Skipped {
-		hint := ": tipmesh trust list"
-		if s.Reason == "revoked" {
-			hint = ""
-		}
-		gopts.sayf("Skipped %d %s%s", s.Count, clean(s.Text), hint)
-	}
 }
 
 // sayWhy says what a verdict rests on, and what may be done with it.
@@ -196,9 +219,6 @@ func sayWhy(gopts *GlobalOptions, f *api.Finding) {
 	}
 	if len(shares) > 0 {
 		gopts.sayf("In    %s", wrap(shares[:min(len(shares), listed)], "", 80, 6))
-	}
-	if f.Held > 0 {
-		gopts.sayf("Held  %d said by members whose word is held here: tipmesh trust list", f.Held)
 	}
 }
 
@@ -227,6 +247,13 @@ func sayFindings(gopts *GlobalOptions, list []*api.Finding, s *api.LookupSummary
 			at = append(at, "...")
 		}
 		line += fmt.Sprintf(" %s no value: %s.", plural(n, "line had", "lines had"), strings.Join(at, ", "))
+	}
+	held := 0
+	for _, f := range list {
+		held += f.Held
+	}
+	if held > 0 {
+		line += fmt.Sprintf(" Held apart: %s.", grouped(held))
 	}
 	line += fmt.Sprintf(" Searched %s in %s.", grouped(s.Searched), lasting(time.Duration(s.TookS*float64(time.Second))))
 	gopts.sayf("%s", wrap(strings.Fields(line), "", 80, 0))

@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"os/user"
 	"strings"
 	"time"
 
@@ -22,14 +20,24 @@ func newTrustCommand(gopts *GlobalOptions) *cobra.Command {
 		Use: "list", Short: "List what you decided about the others", Example: example("tipmesh trust list"), Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runTrustList(cmd.Context(), gopts) },
 	}
+	return newNounCommand("trust", "What you take from others and send them", list, newTrustSetCommand(gopts), newTrustPlanCommand(gopts),
+		newTrustApplyCommand(gopts), newTrustExportCommand(gopts), newTrustHistoryCommand(gopts))
+}
+
+func newTrustSetCommand(gopts *GlobalOptions) *cobra.Command {
 	opts := &TrustSetOptions{}
 	set := &cobra.Command{
 		Use:   "set MEMBER|others",
 		Short: "Decide about a member, or about all others",
 		Long: `Decide about a member, or, with "others", change the default line.
-  use   what its intelligence may do here: none < hold < read < detect < block
-  send  the highest TLP it is sent: none, clear, green, amber, amber+strict, red
-What a member has received before cannot be taken back.`,
+  use    what its intelligence may do here: none < hold < read < detect < block
+         none: carried for others, not in look-ups; hold: held apart, shown by
+         lookup --held; read: people see it; detect and block: it acts
+  send   the highest TLP it is sent: none, clear, green, amber, amber+strict, red
+  until  after that time, by this node's clock, the default line applies again
+Both take effect at once: look-ups with the next one, sending with the next
+write. What a member has received before cannot be taken back, and what was
+written while it was sent less stays unreadable to it.`,
 		Example: example(`tipmesh trust set elm --use block --why "good quarter"`, "tipmesh trust set elm --send green --until 90d"),
 		Args:    countArgs(1, 1), ValidArgsFunction: gopts.completeMember,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -44,7 +52,7 @@ What a member has received before cannot be taken back.`,
 	f.StringVar(&opts.Note, "note", "", "a `remark` for yourself")
 	f.StringVar(&opts.Until, "until", "", "until when: `time`, a duration as 90d, or empty")
 	f.StringVar(&opts.Why, "why", "", "the `reason`, kept with the change")
-	return newNounCommand("trust", "What you take from others and send them", list, set)
+	return set
 }
 
 func runTrustList(ctx context.Context, gopts *GlobalOptions) error {
@@ -60,11 +68,14 @@ func runTrustList(ctx context.Context, gopts *GlobalOptions) error {
 					return err
 				}
 			}
-			note := clean(t.Note)
-			if t.Default || t.Member.ID == "" {
+			note, until := clean(t.Note), day(t.Until)
+			switch {
+			case t.Lapsed:
+				note, until = strings.TrimSpace("lapsed "+until+", default line "+note), "-"
+			case t.Default:
 				note = "default line"
 			}
-			rows = append(rows, []string{nameOf(&t.Member), reliability(t.Reliability), clean(t.Use), clean(t.Send), day(t.Until), cut(note, 30)})
+			rows = append(rows, []string{nameOf(&t.Member), reliability(t.Reliability), clean(t.Use), clean(t.Send), until, cut(note, 30)})
 		}
 		if gopts.JSON {
 			return gopts.print(api.Summary{Kind: "summary", Total: len(list)})
@@ -76,10 +87,7 @@ func runTrustList(ctx context.Context, gopts *GlobalOptions) error {
 }
 
 func runTrustSet(ctx context.Context, opts *TrustSetOptions, gopts *GlobalOptions, changed func(string) bool, who string) error {
-	change := api.TrustChange{Why: opts.Why}
-	if u, err := user.Current(); err == nil {
-		change.By = u.Username
-	}
+	change := api.TrustChange{Why: opts.Why, By: userName()}
 	take := func(name, value string, to **string) {
 		if changed(name) {
 			*to = &value
@@ -107,26 +115,27 @@ func runTrustSet(ctx context.Context, opts *TrustSetOptions, gopts *GlobalOption
 		return fail(api.CodeInvalid, "tipmesh trust set --help", "nothing to change: add --use, --send, --reliability, --alias, --note or --until")
 	}
 	return gopts.withClient(func(c *api.Client) error {
-		now, err := trustNow(ctx, c, who)
+		plan, err := c.PlanTrust(ctx, api.TrustPlanRequest{Who: who, Change: &change})
 		if err != nil {
 			return err
 		}
-		var parts []string
-		for _, f := range []struct {
-			name, from string
-			to         *string
-		}{{"use", now.Use, change.Use}, {"send", now.Send, change.Send}, {"reliability", now.Reliability, change.Reliability},
-			{"alias", now.Alias, change.Alias}, {"note", now.Note, change.Note}} {
-			if f.to != nil {
-				parts = append(parts, fmt.Sprintf("%s %s -> %s", f.name, orDash(clean(f.from)), orDash(clean(*f.to))))
+		if gopts.DryRun && gopts.JSON {
+			return gopts.print(plan)
+		}
+		change.Planned = &plan.Version
+		if plan.Lines == 0 {
+			gopts.previewf("%s   nothing changes", clean(who))
+		} else {
+			for _, line := range planLines(plan) {
+				gopts.previewf("%s", strings.TrimPrefix(line, "  ~ "))
+			}
+			previewEffects(gopts, &plan.Effects)
+			if ok, err := gopts.confirm("Apply?"); !ok || err != nil {
+				return err
 			}
 		}
-		if change.Until != nil {
-			parts = append(parts, "until "+day(now.Until)+" -> "+day(*change.Until))
-		}
-		gopts.previewf("%s   %s", nameOf(&now.Member), strings.Join(parts, "   "))
-		if ok, err := gopts.confirm("Apply?"); !ok || err != nil {
-			return err
+		if gopts.DryRun {
+			return nil
 		}
 		done, err := c.SetTrust(ctx, who, change)
 		if err != nil {
@@ -139,26 +148,4 @@ func runTrustSet(ctx context.Context, opts *TrustSetOptions, gopts *GlobalOption
 			clean(done.Send), done.Version)
 		return nil
 	})
-}
-
-// trustNow gives what is decided about a member now.
-func trustNow(ctx context.Context, c *api.Client, who string) (*api.Trust, error) {
-	if who != "others" {
-		m, err := c.Member(ctx, who)
-		switch {
-		case err != nil:
-			return nil, err
-		case m.Trust == nil:
-			return nil, fail(api.CodeInvalid, "", "%s is this member itself", who)
-		}
-		return m.Trust, nil
-	}
-	list, err := c.Trust(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if len(list) == 0 {
-		return nil, fail(api.CodeInternal, "", "the trust list has no default line")
-	}
-	return &list[len(list)-1], nil
 }

@@ -110,6 +110,7 @@ func (c *Client) Share(ctx context.Context, r ShareRequest) (*Share, error) {
 type LookupRequest struct {
 	Values []string `json:"values,omitempty"`
 	Text   string   `json:"text,omitempty"`
+	Held   bool     `json:"held,omitempty"` // tell what is held apart too
 }
 
 // Lookup calls fn for every value, in order, and gives the summary.
@@ -166,17 +167,6 @@ func (c *Client) Members(ctx context.Context) ([]Member, error) {
 func (c *Client) Member(ctx context.Context, who string) (*Member, error) {
 	out := new(Member)
 	return out, c.call(ctx, http.MethodGet, "/v1/members/"+url.PathEscape(who), nil, out)
-}
-
-// Trust lists what is decided about every other member, the default line last.
-func (c *Client) Trust(ctx context.Context) ([]Trust, error) {
-	return list[Trust](ctx, c, "/v1/trust", "trust")
-}
-
-// SetTrust decides about a member, or about "others".
-func (c *Client) SetTrust(ctx context.Context, who string, change TrustChange) (*Trust, error) {
-	out := new(Trust)
-	return out, c.send(ctx, http.MethodPut, "/v1/trust/"+url.PathEscape(who), change, out)
 }
 
 // Roster gives who is in, who governs and what is proposed.

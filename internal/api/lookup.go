@@ -49,7 +49,7 @@ func (s *Server) lookup(w http.ResponseWriter, r *http.Request) error {
 	for len(all) > 0 {
 		run := all[:min(len(all), lookupRun)]
 		all = all[len(run):]
-		if err := s.lookupRun(r.Context(), w, run, &sum); err != nil {
+		if err := s.lookupRun(r.Context(), w, run, q.Held, &sum); err != nil {
 			s.write(w, s.coded(err)) // the answer has begun: the error is its last line
 			return nil
 		}
@@ -138,7 +138,7 @@ func readLookup(text string) (all []asked, unread []int, err error) {
 }
 
 // lookupRun answers about some values.
-func (s *Server) lookupRun(ctx context.Context, w http.ResponseWriter, run []asked, sum *LookupSummary) error {
+func (s *Server) lookupRun(ctx context.Context, w http.ResponseWriter, run []asked, held bool, sum *LookupSummary) error {
 	var values []store.Value
 	var of []int // the value's place in run
 	for i, a := range run {
@@ -163,7 +163,7 @@ func (s *Server) lookupRun(ctx context.Context, w http.ResponseWriter, run []ask
 		}
 	}
 	for i, a := range run {
-		f := s.finding(a, merged[i])
+		f := s.finding(a, merged[i], held)
 		sum.Verdicts[f.Verdict]++
 		s.write(w, f)
 	}
@@ -195,23 +195,26 @@ func twins(v observable.Value) []observable.Value {
 	return out
 }
 
-// finding judges what is known of a value.
-func (s *Server) finding(a asked, objects []store.Object) *Finding {
+// finding judges what is known of a value. What the trust list says now decides,
+// whenever the objects came.
+func (s *Server) finding(a asked, objects []store.Object, held bool) *Finding {
 	f := &Finding{Kind: "finding", Value: a.value.Text, Type: string(a.value.Type), Line: a.line, Verdict: VerdictUnknown, Assertions: []Assertion{}}
 	unused, revoked := 0, 0
 	for i := range objects {
 		o := &objects[i]
 		d := s.decision(o)
-		switch d.Use {
-		case trust.UseNone:
+		switch {
+		case d.Use == trust.UseNone:
 			unused++
 			continue
-		case trust.UseHold:
-			f.Held++
-			continue
-		}
-		if o.Revoked {
+		case o.Revoked:
 			revoked++
+			continue
+		case d.Use == trust.UseHold:
+			f.Held++
+			if held {
+				f.HeldApart = append(f.HeldApart, s.assertion(o, d))
+			}
 			continue
 		}
 		x := s.assertion(o, d)

@@ -69,6 +69,10 @@ func New(n *node.Node, o Options) *Server {
 		"GET /v1/members/{who}":                s.member,
 		"GET /v1/trust":                        s.trustList,
 		"PUT /v1/trust/{who}":                  s.setTrust,
+		"POST /v1/trust/plan":                  s.planTrust,
+		"POST /v1/trust/apply":                 s.applyTrust,
+		"GET /v1/trust/history":                s.trustHistory,
+		"GET /v1/trust/file":                   s.trustFile,
 		"GET /v1/roster":                       s.roster,
 		"GET /v1/roster/log":                   s.rosterLog,
 		"POST /v1/roster/proposals":            s.propose,
@@ -177,6 +181,8 @@ func (s *Server) coded(err error) *Error {
 		return Errorf(CodeDenied, "%v", err).WithHint("bring member.key back into the home's keys folder to sign")
 	case errors.Is(err, node.ErrNobody):
 		return Errorf(CodeDenied, "%v", err).WithHint("see tipmesh trust list; tipmesh trust set MEMBER --send TLP lets more through")
+	case errors.Is(err, node.ErrTrustMoved):
+		return Errorf(CodeConflict, "%v", err).WithHint("look at what would change again")
 	case errors.Is(err, node.ErrNoGroup):
 		return Errorf(CodeDenied, "%v", err).WithHint("see tipmesh group list")
 	case errors.Is(err, node.ErrReadOnly), errors.Is(err, node.ErrNotActive), errors.Is(err, node.ErrNotYours), errors.Is(err, node.ErrGroupFull):

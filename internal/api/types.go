@@ -93,7 +93,8 @@ type Finding struct {
 	Line       int         `json:"line,omitempty"` // of the text that was asked about
 	Verdict    string      `json:"verdict"`
 	Assertions []Assertion `json:"assertions"`
-	Held       int         `json:"held"` // said by members whose intelligence is held here
+	Held       int         `json:"held"`                 // said by members whose intelligence is held here:
+	HeldApart  []Assertion `json:"held_apart,omitempty"` // that, where it was asked for; no verdict rests on it
 	Skipped    []Skipped   `json:"skipped,omitempty"`
 }
 

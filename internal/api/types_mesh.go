@@ -43,37 +43,6 @@ type Consent struct {
 	ForS uint64 `json:"for_s"`
 }
 
-// Trust is what this member decided about another, or the default line, whose
-// member is "others" without an ID.
-type Trust struct {
-	Kind        string    `json:"kind"` // trust
-	Member      Name      `json:"member"`
-	Use         string    `json:"use"`
-	Send        string    `json:"send"`
-	Reliability string    `json:"reliability"`
-	Alias       string    `json:"alias,omitempty"`
-	Note        string    `json:"note,omitempty"`
-	Until       time.Time `json:"until,omitzero"`
-	Since       time.Time `json:"since,omitzero"`
-	By          string    `json:"by,omitempty"`
-	Version     uint64    `json:"version"`
-	Default     bool      `json:"default"` // the default line applies
-	Changed     bool      `json:"changed,omitempty"`
-}
-
-// TrustChange is what to change of a decision; nil leaves a field as it is. A
-// zero Until is for good.
-type TrustChange struct {
-	Use         *string    `json:"use,omitempty"`
-	Send        *string    `json:"send,omitempty"`
-	Reliability *string    `json:"reliability,omitempty"`
-	Alias       *string    `json:"alias,omitempty"`
-	Note        *string    `json:"note,omitempty"`
-	Until       *time.Time `json:"until,omitempty"`
-	Why         string     `json:"why,omitempty"`
-	By          string     `json:"by,omitempty"`
-}
-
 // Roster is who is in, who governs and what is proposed.
 type Roster struct {
 	Kind      string       `json:"kind"` // roster
