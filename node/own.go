@@ -100,8 +100,13 @@ func (n *Node) mayBegin(waited time.Duration) bool {
 
 // begun waits until the node may write its first entry since it started.
 func (n *Node) begun(ctx context.Context) error {
-	if n.own.Load() || n.ctx == nil {
+	if n.ctx == nil {
 		return nil
 	}
-	return n.until(ctx, n.own.Load)
+	if !n.own.Load() {
+		if err := n.until(ctx, n.own.Load); err != nil {
+			return err
+		}
+	}
+	return n.awaitOthers(ctx)
 }

@@ -17,9 +17,10 @@ import (
 // member's old node wrote since the backup comes from the neighbours; when it is
 // here, a card retires the old node with cuts where its feeds end.
 const (
-	restoredSetting  = "restored"       // the old node's key, until that is retired
-	restoredLook     = time.Second      // between looks
-	restoredPatience = 10 * time.Minute // for nodes that cannot be reached: what only they hold of the old node's is cut off
+	restoredSetting  = "restored"             // the old node's key, until that is retired
+	restoredLook     = 200 * time.Millisecond // between looks, until others were heard,
+	restoredLater    = time.Second            // and from then on
+	restoredPatience = 10 * time.Minute       // for nodes that cannot be reached: what only they hold of the old node's is cut off
 )
 
 // Copy writes the entries database as it is now, for a backup. It fails where the
@@ -79,8 +80,6 @@ func (n *Node) finishRestore() {
 		return
 	}
 	began, inStep := n.now(), time.Time{}
-	tick := time.NewTicker(restoredLook)
-	defer tick.Stop()
 	for {
 		if n.retired(old) {
 			if _, err := n.store.Commit(n.ctx, &store.Commit{Settings: map[string][]byte{restoredSetting: nil}}); err != nil {
@@ -90,15 +89,20 @@ func (n *Node) finishRestore() {
 			n.pulse.beat()
 			return
 		}
-		if n.gathered(old, began, &inStep) && n.memberKey() != nil && n.mayWrite() == nil {
+		key := n.memberKey() != nil
+		if (key || !n.heard.Load()) && n.gathered(old, began, &inStep) && key && n.mayWrite() == nil {
 			if _, err := n.SetCard(n.Retires(old)); err != nil {
 				n.log.Error("retire the node of before the restore", "node", old.Short(), "err", err)
 			}
 		}
+		wait := restoredLook
+		if n.heard.Load() {
+			wait = restoredLater
+		}
 		select {
 		case <-n.ctx.Done():
 			return
-		case <-tick.C:
+		case <-time.After(wait):
 		}
 	}
 }
@@ -109,19 +113,40 @@ func (n *Node) gathered(old protocol.Key, began time.Time, inStep *time.Time) bo
 	s := n.Status(began)
 	others := slices.DeleteFunc(s.Peers, func(p Peer) bool { return p.Node == old })
 	if len(others) == 0 {
-		n.heard.Store(true)
+		n.noteHeard()
 		return true // nobody else can hold anything
 	}
 	if !s.InStep {
 		*inStep = time.Time{}
 		return false
 	}
-	n.heard.Store(true)
+	n.noteHeard()
 	if inStep.IsZero() {
 		*inStep = n.now()
 	}
 	all := !slices.ContainsFunc(others, func(p Peer) bool { return !p.Up })
 	return all || n.now().Sub(*inStep) >= restoredPatience
+}
+
+// noteHeard notes that others have told what there is.
+func (n *Node) noteHeard() {
+	if n.heard.CompareAndSwap(false, true) {
+		n.pulse.beat()
+	}
+}
+
+// awaitOthers gives others a while to tell a restored node what there is.
+func (n *Node) awaitOthers(ctx context.Context) error {
+	if _, named := n.Roster().ByNode(n.key); !named || n.heardSince() == nil {
+		return nil
+	}
+	soon, cancel := context.WithTimeout(ctx, ownMost)
+	defer cancel()
+	err := n.until(soon, func() bool { return n.heardSince() == nil })
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		return nil // mayWrite says why it is still not to be
+	}
+	return err
 }
 
 // heardSince says why a restored node must not write yet: what it knows of who is
