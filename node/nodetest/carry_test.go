@@ -90,6 +90,7 @@ func TestHostileCarryFile(t *testing.T) {
 		m.Remove(3)
 		m.must(m.Share(3, "after-removal.com"))
 		m.must(m.Share(3, "and-more.com"))
+		time.Sleep(time.Minute) // the removal brings a new epoch, and its grant
 		n := m.Members[0].Node
 		before := n.Status(time.Time{}).Entries
 		_, list := m.carried(3)
