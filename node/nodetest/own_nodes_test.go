@@ -43,17 +43,12 @@ func (m *Mesh) further(of int) int {
 	ids, err := pack.Identities()
 	m.must(err)
 	p.age = ids[len(ids)-1]
+	if want := first.Node.Identities(); len(ids) != len(want) {
+		m.T.Errorf("the pack has %d age identities of %d", len(ids), len(want))
+	}
 	m.Members = append(m.Members, p)
 	m.Start(i)
 	return i
-}
-
-// retire has a node retire another one of its member.
-func (m *Mesh) retire(by, gone int) {
-	m.T.Helper()
-	n := m.Members[by].Node
-	_, err := n.SetCard(n.Retires(m.nodeOf(gone)))
-	m.must(err)
 }
 
 // A second node of a member gets what was shared before it was there, writes for
@@ -165,11 +160,18 @@ func TestRetiredNodeIsCutOff(t *testing.T) {
 		m.must(m.Share(gone, "before.com"))
 		m.Settle(2*time.Minute, m.All()...)
 		held := m.Members[gone].Store.Clone()
-		m.retire(1, gone)
+		// Signed elsewhere, which takes a while: the node is told nothing meanwhile.
+		n := m.Members[1].Node
+		draft, err := n.DraftCard(n.Retires(m.nodeOf(gone)))
+		m.must(err)
+		time.Sleep(time.Minute)
+		card, err := draft.Sign(m.Members[1].key)
+		m.must(err)
+		m.must(n.Bring(card))
 		time.Sleep(30 * time.Second)
 		thief := m.Members[gone]
 		// It is told nothing, but a thief may know and write all the same.
-		_, err := m.write(gone, thief.Node, "after-by-the-thief.com")
+		_, err = m.write(gone, thief.Node, "after-by-the-thief.com")
 		t.Logf("the retired node writes: %v", err)
 		m.must(m.Share(0, "after-by-another.com"))
 		m.must(m.Share(1, "after-by-the-first.com"))
@@ -263,6 +265,7 @@ func TestAgeIdentityChanges(t *testing.T) {
 		m.Stop(1)
 		m.Start(1)
 		m.must(m.Share(0, "newer.com"))
+		m.further(1)
 		m.Settle(2*time.Minute, m.All()...)
 		for _, i := range []int{1, two} {
 			for _, name := range []string{"old.com", "new.com", "newer.com"} {
