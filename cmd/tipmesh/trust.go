@@ -71,7 +71,7 @@ func runTrustList(ctx context.Context, gopts *GlobalOptions) error {
 			note, until := clean(t.Note), day(t.Until)
 			switch {
 			case t.Lapsed:
-				note, until = strings.TrimSpace("lapsed "+until+", default line "+note), "-"
+				note = "lapsed: default line"
 			case t.Default:
 				note = "default line"
 			}
