@@ -72,12 +72,14 @@ func (m *Mesh) checkRunsHaveNoGap(i int) {
 type known struct {
 	place   store.Place
 	author  protocol.Key
-	entries []store.Entry // one, unless the feed has forked
+	entries []store.Entry // one, unless the feed has forked; the one that survives first
 	by      []int         // the node where each was found first
 	reader  int           // a node that reads it; -1: none does
+	lost    bool          // a cut names a branch that nobody holds
 }
 
-// everything collects what any of the nodes holds, feed by feed and in order.
+// everything collects what any of the nodes holds, feed by feed and in order. Of
+// forks that a cut has ended it tells which branch survives.
 func (m *Mesh) everything(nodes []int) []*known {
 	m.T.Helper()
 	var out []*known
@@ -108,7 +110,32 @@ func (m *Mesh) everything(nodes []int) []*known {
 			}))
 		}
 	}
+	r := m.Members[nodes[0]].Node.Roster()
+	for _, k := range out {
+		if seq, entry, named := r.Survivor(k.author, k.place.Feed); named && k.place.Seq == seq {
+			survive(at, k.place, entry)
+		}
+	}
 	return out
+}
+
+// survive follows a branch from its end to its beginning.
+func survive(at map[store.Place]*known, p store.Place, id protocol.EntryID) {
+	lost := false
+	for ; p.Seq > 0; p.Seq-- {
+		k := at[p]
+		if k == nil {
+			return
+		}
+		i := slices.IndexFunc(k.entries, func(e store.Entry) bool { return e.Header.ID() == id })
+		if lost = lost || i < 0; lost {
+			k.lost = true
+			continue
+		}
+		k.entries[0], k.entries[i] = k.entries[i], k.entries[0]
+		k.by[0], k.by[i] = k.by[i], k.by[0]
+		id = k.entries[0].Header.Prev
+	}
 }
 
 // arrived are the places that a node could read.
@@ -122,27 +149,24 @@ func (m *Mesh) arrived(i int) map[store.Place]bool {
 	return out
 }
 
+const beyondCut = "beyond a cut"
+
 // lacks gives the reason why a node need not hold an entry, empty where it must.
-func lacks(n *node.Node, author protocol.Key, p store.Place) string {
+func (k *known) lacks(n *node.Node) string {
 	r := n.Roster()
-	if last, ended := r.Limit(author, p.Feed); ended && p.Seq > last {
-		return "beyond a cut"
+	if last, ended := r.Limit(k.author, k.place.Feed); ended && k.place.Seq > last {
+		return beyondCut
 	}
-	fork, forked := r.Fork(author)
-	if forked && !fork.Resolved {
+	if _, _, named := r.Survivor(k.author, k.place.Feed); named && k.lost {
+		return "of a branch that is to survive and that nobody holds"
+	} else if named {
+		return ""
+	}
+	if fork, forked := r.Fork(k.author); forked && !fork.Resolved {
 		return "of a node whose feed has forked"
-	}
-	if seq, entry, named := r.Survivor(author, p.Feed); forked && named {
-		if h, err := n.Store().Header(store.Place{Feed: p.Feed, Seq: seq}); err != nil || h.ID() != entry {
-			return voided
-		}
 	}
 	return ""
 }
-
-// voided is why a node need not hold the branch of a fork that survives: it
-// holds the other one, shows nothing of it, and says so.
-const voided = "of a fork of which this node holds the branch that a cut voids"
 
 // checkNothingIsMissing looks for everything in a node's store.
 func (m *Mesh) checkNothingIsMissing(i int, all []*known) {
@@ -154,7 +178,7 @@ func (m *Mesh) checkNothingIsMissing(i int, all []*known) {
 			continue
 		}
 		e, err := s.Entry(k.place)
-		why := lacks(n, k.author, k.place)
+		why := k.lacks(n)
 		switch {
 		case err != nil && why == "":
 			missing[k.place.Feed] = true
@@ -214,7 +238,7 @@ func (m *Mesh) checkAllIsReadable(i int, all []*known) {
 			continue
 		}
 		unread++
-		if k.reader >= 0 && lacks(n, k.author, k.place) == "" && slices.Contains(m.Members[k.reader].Node.ReadersOf(k.place), m.Members[i].ID) {
+		if k.reader >= 0 && k.lacks(n) == "" && slices.Contains(m.Members[k.reader].Node.ReadersOf(k.place), m.Members[i].ID) {
 			m.T.Errorf("seed %d: node %d cannot read entry %s/%d, node %d can", m.opt.Seed, i, k.place.Feed.Short(), k.place.Seq, k.reader)
 		}
 	}
@@ -229,9 +253,9 @@ func (m *Mesh) checkAllIsReadable(i int, all []*known) {
 func (m *Mesh) checkAcknowledged(i int, all []*known) {
 	m.T.Helper()
 	n := m.Members[i].Node
-	sealed := map[store.Place]bool{} // for whoever is in
+	at := map[store.Place]*known{}
 	for _, k := range all {
-		sealed[k.place] = k.reader < 0
+		at[k.place] = k
 	}
 	var values []store.Value
 	var of []Acked
@@ -243,10 +267,11 @@ func (m *Mesh) checkAcknowledged(i int, all []*known) {
 			m.T.Errorf("seed %d: a share of node %d was acknowledged without a place", m.opt.Seed, a.By)
 			continue
 		}
-		if slices.ContainsFunc(a.Places, func(p store.Place) bool { return m.excused(i, a, p) }) {
+		if slices.ContainsFunc(a.Places, func(p store.Place) bool { return m.excused(i, a, p, at[p]) }) {
 			continue
 		}
-		if who, ok := n.Roster().Member(m.Members[a.By].ID); sealed[a.Places[0]] && (!ok || who.State != trust.StateActive) {
+		sealed := at[a.Places[0]] != nil && at[a.Places[0]].reader < 0 // for whoever is in
+		if who, ok := n.Roster().Member(m.Members[a.By].ID); sealed && (!ok || who.State != trust.StateActive) {
 			continue
 		}
 		for _, v := range a.Values {
@@ -266,13 +291,19 @@ func (m *Mesh) checkAcknowledged(i int, all []*known) {
 	}
 }
 
-// excused reports whether a node need not know an acknowledged share. What a
-// fork took with it is what this node has not got at all, or another branch of.
-func (m *Mesh) excused(i int, a Acked, p store.Place) bool {
-	switch lacks(m.Members[i].Node, a.Node, p) {
+// excused reports whether a node need not know an acknowledged share, at a place
+// of which all hold what k says. What a fork took with it is what this node has not
+// got at all, or another branch of.
+func (m *Mesh) excused(i int, a Acked, p store.Place, k *known) bool {
+	if k == nil {
+		k = &known{place: p, author: a.Node}
+	}
+	n := m.Members[i].Node
+	switch k.lacks(n) {
 	case "":
-		return false
-	case "beyond a cut", voided:
+		_, _, named := n.Roster().Survivor(a.Node, p.Feed)
+		return named && len(k.entries) > 0 && k.entries[0].Header.Payload != a.Payload
+	case beyondCut:
 		return true
 	}
 	h, err := m.held(m.Members[i]).Header(p)

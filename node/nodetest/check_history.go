@@ -25,6 +25,7 @@ func (h *History) Check() {
 	h.checkOnlySpoiltHomesStop(in)
 	h.checkNothingIsCountedMalformed(in)
 	h.checkRemovalsHold(in)
+	h.checkEveryRosterIsKnown()
 	for i, p := range h.Members {
 		if !slices.Contains(in, i) {
 			h.checkRemovedIsCutOff(p, in)
@@ -170,6 +171,18 @@ func (h *History) askEpochs(n *node.Node, as protocol.Key) *replica.Epochs {
 	msg, err := replica.Decode(frame)
 	h.must(err)
 	return msg.(*replica.Epochs)
+}
+
+// checkEveryRosterIsKnown: the checks of secrecy go by what a writer's roster
+// said, so none may be missing.
+func (h *History) checkEveryRosterIsKnown() {
+	h.T.Helper()
+	h.each(func(e store.Entry) {
+		if e.Header.Kind == protocol.EntrySealed && h.before[e.Header.Roster] == nil {
+			h.T.Errorf("seed %d: nobody has seen the roster that entry %s/%d of node %s was written by",
+				h.opt.Seed, e.Header.Feed.Short(), e.Header.Seq, e.Header.Node.Short())
+		}
+	})
 }
 
 // checkRemovedReadsNothingNew tries every key that a member who is out ever had,

@@ -83,7 +83,15 @@ type image struct {
 
 // open opens a member's store for its node.
 func (m *Mesh) open(p *Member) (err error) {
-	d := &disk{watch: func(h *protocol.Header) { m.checkTaken(p, h) }}
+	own := protocol.KeyOf(p.nodeKey)
+	d := &disk{watch: func(h *protocol.Header) {
+		switch {
+		case h.Node != own:
+			m.checkTaken(p, h)
+		case m.wrote != nil:
+			m.wrote(p, h)
+		}
+	}}
 	if m.opt.Open == nil {
 		d.Store = p.Store
 		p.disk = d

@@ -55,6 +55,8 @@ func Play(m *Mesh, steps int) *History {
 		}
 	})
 	m.Net.Filter(h.passes)
+	// While an entry is committed, its writer's roster stays as it is.
+	m.wrote = func(p *Member, _ *protocol.Header) { h.noteAt(p.Node) }
 	for i := range m.Members {
 		h.at(-1 - i)
 		h.start(i)
@@ -112,6 +114,7 @@ var steps = []struct {
 	{2, (*History).muddle},
 	{2, (*History).slow},
 	{3, (*History).remove},
+	{3, (*History).writeOn},
 	{3, (*History).readmit},
 	{3, (*History).join},
 	{3, (*History).move},
@@ -163,9 +166,7 @@ func (h *History) shareSome(i, count int) {
 	go func() {
 		defer h.writes.Done()
 		for _, name := range names {
-			h.noteAt(n)
 			a, err := h.writeAs(p, n, name)
-			h.noteAt(n)
 			// What a crashed node had not answered was not acknowledged.
 			if err != nil || !alive.Load() {
 				h.say("%s by %d is not acknowledged: %v", name, i, err)

@@ -74,13 +74,10 @@ func (h *History) remove(i int) {
 	if g == nil || i == 0 {
 		return
 	}
-	r := g.Node.Roster()
-	m, ok := r.Member(h.Members[i].ID)
-	if !ok || m.State != trust.StateActive || m.Governor || len(r.DepartedMembers()) >= len(h.Members)/3 {
-		return
+	if m := h.removable(g, i); m != nil {
+		h.say("remove %d", i)
+		h.expel(g, m)
 	}
-	h.say("remove %d", i)
-	h.propose(g, &protocol.Removal{Member: m.ID, Admission: m.Admission, Line: r.Line, Why: "test", Cuts: g.Node.Heads(m.ID)})
 }
 
 // readmit lets a removed member in again, with a new node and a new recipient.

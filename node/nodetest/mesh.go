@@ -55,6 +55,8 @@ type Mesh struct {
 	line    protocol.StatementID
 	all     []*protocol.Statement
 
+	wrote func(*Member, *protocol.Header) // sees every entry that a node is about to write; nil: nobody does
+
 	mu    sync.Mutex
 	acked []Acked
 }
