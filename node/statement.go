@@ -143,6 +143,9 @@ func (n *Node) rosterChanged(before *trust.Roster) {
 	poke(n.carded)
 	after := n.Roster()
 	n.spawn(n.dropVoided)
+	if _, in := before.ByNode(n.key); in && departed(before, after) {
+		n.spawn(n.standIn)
+	}
 	n.groupsChanged()
 	n.spawn(func() {
 		n.post(func(m *replica.Machine, now time.Time) {
