@@ -10,11 +10,11 @@ import (
 	"github.com/tipmesh/tipmesh/protocol/trust"
 )
 
-// standIns is how many members, the first of all in order, make the epoch that a
+// StandIns is how many members, the first of all in order, make the epoch that a
 // departure asks for though they have nothing to write: else, where who completed
 // the change has gone, the only one who writes would wait as long as its place
 // among a thousand says.
-const standIns = 8
+const StandIns = 8
 
 // departed reports whether one roster has departures that the other has not.
 func departed(before, after *trust.Roster) bool {
@@ -26,7 +26,7 @@ func (n *Node) standIn() {
 	to := protocol.Everyone(n.mesh)
 	c, err := n.wholeCircle(to)
 	place := slices.Index(c.readers, n.cfg.Member)
-	if err != nil || place < 0 || place >= standIns {
+	if err != nil || place < 0 || place >= StandIns {
 		return
 	}
 	me, _ := c.roster.Member(n.cfg.Member)
