@@ -109,6 +109,10 @@ func (n *Node) usable(e *epoch, c circle) bool {
 	if m, ok := c.roster.ByNode(e.Node); !ok || m.ID != e.Maker || c.group != nil && !c.group.In(m.ID) {
 		return false
 	}
+	// It may have been made before a suspension that was known was in force.
+	if slices.ContainsFunc(e.Readers, func(id protocol.MemberID) bool { m, ok := c.roster.Member(id); return ok && m.Until != 0 }) {
+		return false
+	}
 	if !c.full {
 		return e.Narrow && e.Maker == n.cfg.Member && slices.Equal(e.Readers, c.readers)
 	}

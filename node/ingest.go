@@ -280,6 +280,9 @@ func (n *Node) objection(h *protocol.Header, head uint64) (reason string) {
 	if !stands {
 		return ReasonNotAdmitted
 	}
+	if h.Seq > head && r.Paused(h.Node) {
+		return ReasonHeld
+	}
 	if fork, forked := r.Fork(h.Node); forked && !fork.Resolved && h.Seq > head && !named {
 		return ReasonHeld
 	}

@@ -278,6 +278,9 @@ func (n *Node) handOver(node protocol.Key, have []protocol.EpochID) (*replica.Ep
 	if !ok {
 		return nil, ErrNotMember
 	}
+	if n.Freshness().Stale {
+		return &replica.Epochs{}, nil // the neighbour may be who left
+	}
 	if !n.keys.given.take(m.ID, n.now()) {
 		n.refused.add(ReasonQuota, 1)
 		return &replica.Epochs{}, nil // as if there were none: it asks again

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/tipmesh/tipmesh/protocol"
 	"github.com/tipmesh/tipmesh/protocol/replica"
@@ -15,7 +16,9 @@ import (
 // was pushed over a bound is left out here and stays there.
 type ledger struct {
 	mesh   protocol.MeshID
-	roster atomic.Pointer[trust.Roster]
+	now    func() time.Time
+	base   atomic.Pointer[trust.Roster] // that the set makes, at any time
+	roster atomic.Pointer[trust.Roster] // that as it is now: see turn
 
 	mu      sync.RWMutex
 	byID    map[protocol.StatementID]*protocol.Statement
@@ -24,10 +27,38 @@ type ledger struct {
 	pins    []protocol.StatementID
 }
 
-func newLedger(mesh protocol.MeshID) *ledger {
-	l := &ledger{mesh: mesh, byID: map[protocol.StatementID]*protocol.Statement{}}
-	l.roster.Store(trust.Fold(mesh, nil))
+func newLedger(mesh protocol.MeshID, now func() time.Time) *ledger {
+	l := &ledger{mesh: mesh, now: now, byID: map[protocol.StatementID]*protocol.Statement{}}
+	l.set(trust.Fold(mesh, nil))
 	return l
+}
+
+// set takes a roster for the one of the set.
+func (l *ledger) set(r *trust.Roster) {
+	l.base.Store(r)
+	l.roster.Store(r.At(l.now().UnixMilli()))
+}
+
+// turn has suspensions begin and end; false where none has.
+func (l *ledger) turn() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	before, after := l.roster.Load(), l.base.Load().At(l.now().UnixMilli())
+	if slices.Equal(suspended(before), suspended(after)) {
+		return false
+	}
+	l.roster.Store(after)
+	return true
+}
+
+// suspended lists the members that are suspended for a time.
+func suspended(r *trust.Roster) (out []protocol.MemberID) {
+	for _, m := range r.Members {
+		if m.Until != 0 {
+			out = append(out, m.ID)
+		}
+	}
+	return out
 }
 
 // has reports whether a statement is held.
@@ -118,7 +149,7 @@ func (l *ledger) follow(p *plan) {
 			copy(l.digests[b*replica.BucketDigest:], digestOf(l.buckets[b]))
 		}
 	}
-	l.roster.Store(p.roster)
+	l.set(p.roster)
 }
 
 // digestOf is the digest of a bucket.
@@ -142,7 +173,7 @@ func (l *ledger) pin(pins []protocol.StatementID) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.pins = pins
-	l.roster.Store(trust.Fold(l.mesh, l.all(), l.pins...))
+	l.set(trust.Fold(l.mesh, l.all(), l.pins...))
 }
 
 // all gives the statements in ascending order; the caller holds the lock.

@@ -103,6 +103,10 @@ type Node struct {
 
 	branches branches
 
+	digests digestLog
+	turned  chan struct{} // the roster may change with time: see keepTime
+	remark  chan struct{} // and there may be a mark to sign: see marking
+
 	ctx  context.Context
 	stop context.CancelCauseFunc
 	wg   sync.WaitGroup
@@ -119,11 +123,11 @@ func New(cfg Config) (*Node, error) {
 	}
 	n := &Node{
 		cfg: cfg, mesh: cfg.Mesh, key: protocol.KeyOf(cfg.NodeKey), store: cfg.Store, transport: cfg.Transport,
-		log: cfg.Log, now: cfg.Now, ledger: newLedger(cfg.Mesh), refused: newCounters(), pulse: newPulse(),
+		log: cfg.Log, now: cfg.Now, ledger: newLedger(cfg.Mesh, cfg.Now), refused: newCounters(), pulse: newPulse(),
 		opened: newOpenedCache(), events: make(chan func(*replica.Machine, time.Time), eventQueue),
 		gossip: make(chan incoming, gossipQueue), park: newPark(), census: newCensus(cfg.Store), started: cfg.Now(),
 	}
-	n.carded = make(chan struct{}, 1)
+	n.carded, n.turned, n.remark = make(chan struct{}, 1), make(chan struct{}, 1), make(chan struct{}, 1)
 	n.view = &view{n: n}
 	n.links = &links{n: n, byNode: map[protocol.Key]*link{}, last: map[protocol.Key]*link{}}
 	n.tickets = &tickets{n: n}
@@ -138,7 +142,13 @@ func New(cfg Config) (*Node, error) {
 	}); err != nil {
 		return nil, fmt.Errorf("read statements: %w", err)
 	}
+	if list, err = loadMarks(cfg.Store, list); err != nil {
+		return nil, err
+	}
 	if n.ledger.pins, err = loadPins(cfg.Store); err != nil {
+		return nil, err
+	}
+	if err = n.digests.load(cfg.Store); err != nil {
 		return nil, err
 	}
 	n.ledger.follow(n.ledger.plan(list...))
@@ -202,6 +212,8 @@ func (n *Node) Run(ctx context.Context, started func()) error {
 	n.spawn(n.dropVoided) // the node may have stopped half way
 	n.spawn(n.tellOwn)
 	n.spawn(n.followCard)
+	n.spawn(n.keepTime)
+	n.spawn(n.marking)
 	n.tickets.reopen()
 	if started != nil {
 		started()

@@ -82,7 +82,7 @@ func (n *Node) learnRaw(raws [][]byte) (fresh int, broken bool) {
 func (n *Node) learn(list ...*protocol.Statement) (kept int, err error) {
 	n.gate.Lock()
 	defer n.gate.Unlock()
-	before := n.Roster()
+	before, moved := n.Roster(), false
 	for {
 		var take, rest []*protocol.Statement
 		unknown := 0
@@ -109,16 +109,22 @@ func (n *Node) learn(list ...*protocol.Statement) (kept int, err error) {
 		p := n.ledger.plan(take...)
 		n.refused.add(ReasonQuota, len(take)-len(p.add))
 		if len(p.add) > 0 {
-			if _, err := n.store.Commit(n.context(), &store.Commit{Statements: p.add}); err != nil {
+			if _, err := n.store.Commit(n.context(), commitOf(p.add)); err != nil {
 				return kept, fmt.Errorf("store statements: %w", err)
 			}
 		}
 		n.ledger.follow(p)
 		kept += len(p.add)
+		for _, s := range p.add {
+			moved = moved || s.Kind != protocol.KindMark
+		}
 		list = rest
 	}
-	if kept > 0 {
+	switch {
+	case moved:
 		n.rosterChanged(before)
+	case kept > 0:
+		n.marked()
 	}
 	return kept, nil
 }
@@ -141,7 +147,11 @@ func (n *Node) rosterChanged(before *trust.Roster) {
 	n.allowRoster()
 	n.book.look()
 	poke(n.carded)
+	poke(n.turned)
 	after := n.Roster()
+	if n.digests.add(before.Digest(), after.Digest()) {
+		poke(n.remark)
+	}
 	n.spawn(n.dropVoided)
 	if _, in := before.ByNode(n.key); in && departed(before, after) {
 		n.spawn(n.standIn)
@@ -149,7 +159,7 @@ func (n *Node) rosterChanged(before *trust.Roster) {
 	n.groupsChanged()
 	n.spawn(func() {
 		n.post(func(m *replica.Machine, now time.Time) {
-			if before.Digest() != after.Digest() {
+			if before.Digest() != after.Digest() || !slices.Equal(suspended(before), suspended(after)) {
 				m.Forgive(now)
 			}
 			m.Compare(now, time.Second)

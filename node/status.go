@@ -23,6 +23,8 @@ const (
 type Status struct {
 	State      string // WELL, LOOK or BROKEN
 	Membership string // active, removed, suspended or unknown
+	Until      int64  // end of this member's suspension, as far as it has one
+	Fresh      Freshness
 	Peers      []Peer // the other nodes of the roster
 	InStep     bool   // everything the neighbours told of is held here
 	Unreadable int    // entries whose epoch this member was not given
@@ -65,7 +67,7 @@ func (n *Node) Status(since time.Time) Status {
 		Objects: n.store.Index().Count(), Bytes: n.store.Size() + n.store.Index().Size(), Indexed: n.store.Index().Checkpoint(),
 		Arrivals: n.store.LastArrival(), Statements: len(n.ledger.statements()), Started: n.started, Halted: n.halted.get(), Queues: n.queues(), Tried: n.keys.tried()}
 	if m, ok := r.Member(n.cfg.Member); ok {
-		s.Membership = string(m.State)
+		s.Membership, s.Until = string(m.State), m.Until
 	}
 	for _, f := range n.store.Feeds() {
 		s.Entries += f.Head
@@ -78,7 +80,7 @@ func (n *Node) Status(since time.Time) Status {
 			}
 		}
 	}
-	s.Peers = n.peers()
+	s.Fresh, s.Peers = n.Freshness(), n.peers()
 	told := n.inStep(since, &s)
 	s.InStep = told && !slices.ContainsFunc(s.Peers, func(p Peer) bool { return p.Undelivered > 0 })
 	n.judge(&s)
@@ -140,8 +142,14 @@ func (n *Node) judge(s *Status) {
 		}
 		s.Alerts = append(s.Alerts, text)
 	}
-	if s.Membership != string(trust.StateActive) {
+	switch {
+	case s.Until != 0:
+		alert(Broken, "this node's member is suspended until "+time.UnixMilli(s.Until).UTC().Format("2006-01-02 15:04 UTC"))
+	case s.Membership != string(trust.StateActive):
 		alert(Broken, "this node's member is "+s.Membership)
+	}
+	if s.Fresh.Stale {
+		alert(Look, fmt.Sprintf("STALE: %d of the %d governors needed have marked this roster lately: somebody may have been removed or suspended and this node not heard of it; it hands no keys on", s.Fresh.Marks, s.Fresh.Needs))
 	}
 	if s.Halted != "" {
 		alert(Broken, s.Halted+"; tipmesh card node renew gives it a new key")

@@ -158,6 +158,9 @@ func (v *view) Wanted(feed protocol.FeedID) uint64 {
 	if last, ended := r.Limit(f.Node, feed); ended {
 		wanted = last
 	}
+	if r.Paused(f.Node) { // until the suspension ends
+		wanted = min(wanted, f.Head)
+	}
 	_, _, named := r.Survivor(f.Node, feed)
 	if fork, forked := r.Fork(f.Node); forked && !fork.Resolved && !named {
 		wanted = min(wanted, f.Head)

@@ -43,6 +43,10 @@ func (r Rules) Erasure() int64 { return int64(orDefault(r.ErasureSeconds, 24*360
 // Fresh is how long a mark proves a roster fresh, in seconds; default 72 h.
 func (r Rules) Fresh() int64 { return int64(orDefault(r.FreshSeconds, 72*3600)) }
 
+// Settle is how long a change of governors is held before it is final here, in
+// seconds; default 72 h.
+func (r Rules) Settle() int64 { return int64(orDefault(r.SettleSeconds, 72*3600)) }
+
 func orDefault(v, def uint64) uint64 {
 	if v == 0 {
 		return def

@@ -42,6 +42,8 @@ type Options struct {
 	// memory.
 	Open  func(dir string) (store.Store, error)
 	Rules protocol.Rules // house rules, but for the TLP
+	// Recovery are the recovery keys of the charter.
+	Recovery []protocol.Key
 }
 
 // Mesh is a mesh of members with one node each. Member 0 founds it and is its
@@ -150,7 +152,7 @@ func New(t testing.TB, o Options) *Mesh {
 	}
 	founder := m.Members[0]
 	charter := m.sign(0, protocol.MeshID{}, &protocol.Charter{Name: "test", Threshold: 1,
-		Governors: []protocol.Key{protocol.KeyOf(founder.key)}, Rules: m.rules()})
+		Governors: []protocol.Key{protocol.KeyOf(founder.key)}, Recovery: m.opt.Recovery, Rules: m.rules()})
 	m.ID, m.line = protocol.MeshID(charter.ID()), charter.ID()
 	for i := range m.Members {
 		m.introduce(i)

@@ -1,0 +1,468 @@
+package nodetest
+
+import (
+	"crypto/ed25519"
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/tipmesh/tipmesh/node"
+	"github.com/tipmesh/tipmesh/protocol"
+	"github.com/tipmesh/tipmesh/protocol/trust"
+)
+
+// approve has a member's node state approvals.
+func (m *Mesh) approve(of protocol.StatementID, by ...int) {
+	m.T.Helper()
+	for _, i := range by {
+		_, err := m.Members[i].Node.State(&protocol.Approval{Subject: of})
+		m.must(err)
+	}
+}
+
+// govern makes members 0 to n-1 the governors, of whom k sign. All are to run.
+func (m *Mesh) govern(k uint64, n int) {
+	m.T.Helper()
+	r := m.Members[0].Node.Roster()
+	g := &protocol.Governors{Prev: r.Line, Threshold: k}
+	for i := range n {
+		g.Governors = append(g.Governors, m.Members[i].ID)
+	}
+	for _, p := range r.Proposals {
+		g.Accepts = append(g.Accepts, p.ID)
+	}
+	protocol.Sorted(g.Governors)
+	protocol.Sorted(g.Accepts)
+	s, err := m.Members[0].Node.State(g)
+	m.must(err)
+	m.approve(s.ID(), 0)
+	time.Sleep(5 * time.Second)
+	for i := 1; i < n; i++ {
+		m.approve(s.ID(), i)
+	}
+	time.Sleep(15 * time.Second)
+	for _, i := range m.All() {
+		if r := m.Members[i].Node.Roster(); r.Line != s.ID() {
+			m.T.Fatalf("node %d has no new governors\n%s", i, r)
+		}
+	}
+}
+
+// suspends has a member's node suspend another for some minutes.
+func (m *Mesh) suspends(by, whom int, minutes uint64) *protocol.Statement {
+	m.T.Helper()
+	n := m.Members[by].Node
+	s, err := n.State(&protocol.Suspension{Member: m.Members[whom].ID, Line: n.Roster().Line, Seconds: minutes * 60})
+	m.must(err)
+	return s
+}
+
+// stands checks how a member stands at some nodes.
+func (m *Mesh) stands(want trust.State, whom int, at ...int) {
+	m.T.Helper()
+	for _, i := range at {
+		if p, ok := m.Members[i].Node.Roster().Member(m.Members[whom].ID); !ok || p.State != want {
+			m.T.Errorf("at node %d member %d is %v, want %s", i, whom, p, want)
+		}
+	}
+}
+
+func (m *Mesh) linked(i, j int) bool {
+	for _, p := range m.Members[i].Node.Status(time.Time{}).Peers {
+		if p.Node == m.nodeOf(j) {
+			return p.Up
+		}
+	}
+	return false
+}
+
+// A suspension by one governor bites within seconds: the member is cut off, reads
+// nothing new, and what it writes is held back. It ends by itself, and nothing is
+// lost then.
+func TestSuspensionBitesAndEnds(t *testing.T) {
+	Run(t, Options{Nodes: 4, Seed: 700}, func(t *testing.T, m *Mesh) {
+		m.StartAll()
+		time.Sleep(5 * time.Second)
+		m.govern(2, 3)
+		m.must(m.Share(3, "before.com"))
+		m.Settle(time.Minute, m.All()...)
+		m.suspends(1, 3, 20)
+		time.Sleep(3 * time.Second)
+		m.stands(trust.StateSuspended, 3, 0, 1, 2)
+		for i := range 3 {
+			if m.linked(i, 3) {
+				t.Errorf("node %d is still linked to the suspended one", i)
+			}
+		}
+		m.must(m.Share(0, "during.com"))
+		m.must(m.Share(3, "by-the-suspended.com")) // it has not heard of it
+		time.Sleep(4 * time.Minute)
+		if m.Reads(3, 0, "during.com") || m.Reads(0, 3, "by-the-suspended.com") || !m.Reads(2, 0, "during.com") || !m.Reads(0, 3, "before.com") {
+			t.Error("what was shared during the suspension passed, or what was before has gone")
+		}
+		time.Sleep(15 * time.Minute)
+		m.stands(trust.StateSuspended, 3, 0, 1, 2)
+		time.Sleep(3 * time.Minute)
+		m.stands(trust.StateActive, 3, 0, 1, 2, 3)
+		m.Settle(2*time.Minute, m.All()...)
+		for i := range 4 {
+			if !m.Reads(i, 3, "by-the-suspended.com") || !m.Reads(i, 0, "during.com") {
+				t.Errorf("node %d lacks what was shared during the suspension", i)
+			}
+		}
+		m.agree(m.All()...)
+		m.Check(m.All()...)
+	})
+}
+
+// k governors lift a suspension, the suspended one among them; its approvals and
+// its statements come by whatever way.
+func TestSuspensionLifted(t *testing.T) {
+	Run(t, Options{Nodes: 4, Seed: 701}, func(t *testing.T, m *Mesh) {
+		m.StartAll()
+		time.Sleep(5 * time.Second)
+		m.govern(2, 3)
+		s := m.suspends(0, 2, 72*60)
+		time.Sleep(3 * time.Second)
+		m.stands(trust.StateSuspended, 2, 0, 1, 3)
+		n := m.Members[1].Node
+		lift, err := n.State(&protocol.Dismissal{Subject: s.ID(), Line: n.Roster().Line})
+		m.must(err)
+		m.approve(lift.ID(), 1)
+		// The suspended governor hears of it, and is heard, by a file.
+		var raws [][]byte
+		for _, x := range n.Statements() {
+			raws = append(raws, x.Raw())
+		}
+		_, _, err = m.Members[2].Node.TakeStatements(raws)
+		m.must(err)
+		m.stands(trust.StateSuspended, 2, 2)
+		if got := m.Members[2].Node.Status(time.Time{}); got.Membership != string(trust.StateSuspended) || got.State != node.Broken {
+			t.Errorf("the suspended node is %s, its member %s", got.State, got.Membership)
+		}
+		if err := m.Share(2, "while-suspended.com"); err == nil {
+			t.Error("a node that knows it is suspended writes")
+		}
+		m.stands(trust.StateSuspended, 2, 0, 1, 3)
+		yes, err := m.Members[2].Node.State(&protocol.Approval{Subject: lift.ID()})
+		m.must(err)
+		m.must(n.Submit(yes))
+		time.Sleep(30 * time.Second)
+		m.stands(trust.StateActive, 2, m.All()...)
+		m.must(m.Share(2, "lifted.com"))
+		m.Settle(2*time.Minute, m.All()...)
+		if !m.Reads(3, 2, "lifted.com") {
+			t.Error("the lifted member is not heard")
+		}
+		m.agree(m.All()...)
+		m.Check(m.All()...)
+	})
+}
+
+// A node whose clock is wrong is late, or early, and nothing else: in the end all
+// have the same, and the suspended member can never read what a node sealed that
+// knew.
+func TestSuspensionAndWrongClocks(t *testing.T) {
+	Run(t, Options{Nodes: 5, Seed: 702}, func(t *testing.T, m *Mesh) {
+		m.Members[1].Clock, m.Members[2].Clock = -10*time.Minute, 10*time.Minute
+		m.StartAll()
+		time.Sleep(5 * time.Second)
+		m.suspends(0, 4, 25)
+		time.Sleep(10 * time.Second)
+		m.stands(trust.StateSuspended, 4, 0, 2, 3)
+		m.stands(trust.StateActive, 4, 1) // by its clock the suspension is of the future
+		m.must(m.Share(1, "too-early.com"))
+		time.Sleep(time.Minute)
+		m.must(m.Share(0, "right.com"))
+		time.Sleep(5 * time.Minute)
+		if m.Reads(4, 0, "right.com") {
+			t.Error("the suspended member reads what was sealed after")
+		}
+		time.Sleep(5 * time.Minute) // 11 and a half since
+		m.stands(trust.StateSuspended, 4, 0, 1, 2, 3)
+		time.Sleep(5 * time.Minute)
+		m.stands(trust.StateActive, 4, 2)
+		m.stands(trust.StateSuspended, 4, 0, 1, 3)
+		time.Sleep(20 * time.Minute)
+		m.stands(trust.StateActive, 4, m.All()...)
+		m.Settle(2*time.Minute, m.All()...)
+		m.agree(m.All()...)
+		m.Check(m.All()...)
+	})
+}
+
+// A node that is apart for longer than marks are fresh is stale: it says so and
+// hands no epochs on. What its roster was does not matter; once it meets the others
+// it is fresh.
+func TestStaleAfterPartition(t *testing.T) {
+	Run(t, Options{Nodes: 5, Seed: 703, Rules: protocol.Rules{FreshSeconds: 3600}}, func(t *testing.T, m *Mesh) {
+		m.StartAll()
+		time.Sleep(time.Minute)
+		m.govern(2, 3)
+		time.Sleep(15 * time.Minute)
+		fresh := func(want bool, nodes ...int) {
+			t.Helper()
+			for _, i := range nodes {
+				f := m.Members[i].Node.Freshness()
+				told := slices.ContainsFunc(m.Members[i].Node.Status(time.Time{}).Alerts, func(a string) bool { return len(a) > 5 && a[:5] == "STALE" })
+				if f.Stale == want || told == want {
+					t.Errorf("node %d: %+v, tells of it %v, want fresh %v", i, f, told, want)
+				}
+			}
+		}
+		fresh(true, 0, 1, 2, 3, 4)
+		m.Net.Partition([]int{0, 1, 2}, []int{3, 4})
+		m.must(m.Share(3, "apart.com"))
+		time.Sleep(40 * time.Minute)
+		fresh(true, 0, 1, 2, 3, 4)
+		time.Sleep(25 * time.Minute)
+		fresh(false, 3, 4)
+		m.Net.Heal()
+		time.Sleep(2 * time.Minute)
+		fresh(true, 0, 1, 2, 3, 4)
+		m.Settle(2*time.Minute, m.All()...)
+		if !m.Reads(0, 3, "apart.com") {
+			t.Error("what was shared apart has not come")
+		}
+		m.Check(m.All()...)
+	})
+}
+
+// Marks that others do not believe: of a roster nobody has, and of a time far
+// ahead. Neither makes a node fresh, nor one stale that has enough others.
+func TestHostileMarks(t *testing.T) {
+	Run(t, Options{Nodes: 4, Seed: 704, Rules: protocol.Rules{FreshSeconds: 3600}}, func(t *testing.T, m *Mesh) {
+		m.StartAll()
+		time.Sleep(time.Minute)
+		m.govern(2, 3)
+		time.Sleep(15 * time.Minute)
+		m.Stop(1)
+		m.Stop(2)
+		n := m.Members[3].Node
+		hostile := func(ahead time.Duration, roster protocol.Hash, want int) {
+			t.Helper()
+			s, err := protocol.NewStatement(m.ID, &protocol.Mark{Member: m.Members[2].ID, Roster: roster}, time.Now().Add(ahead).UnixMilli(), m.Members[2].nodeKey)
+			m.must(err)
+			m.must(n.Learn(s))
+			if f := n.Freshness(); f.Marks != want || f.Stale != (want < 2) {
+				t.Errorf("%+v, want %d", f, want)
+			}
+		}
+		hostile(time.Minute, protocol.Hash{1}, 2)
+		time.Sleep(62 * time.Minute) // 1 is still away
+		hostile(0, protocol.Hash{1}, 1)
+		hostile(0, n.Roster().Digest(), 2)
+		hostile(30*time.Hour, n.Roster().Digest(), 1)
+		m.Start(1)
+		time.Sleep(2 * time.Minute)
+		if f := n.Freshness(); f.Stale || f.Marks != 2 {
+			t.Errorf("%+v with two honest governors", f)
+		}
+	})
+}
+
+// The store holds one mark of a governor however long it runs, and a governor marks
+// once a day when nothing changes.
+func TestMarksAreFew(t *testing.T) {
+	Run(t, Options{Nodes: 1, Seed: 705}, func(t *testing.T, m *Mesh) {
+		m.StartAll()
+		time.Sleep(3 * 24 * time.Hour)
+		for i := range 1 {
+			stored, marks := 0, 0
+			m.must(m.Members[i].Store.Statements(func(*protocol.Statement) error { stored++; return nil }))
+			m.must(m.Members[i].Store.Settings("mark/", func(string, []byte) error { marks++; return nil }))
+			if stored != len(m.all) || marks != 1 || len(m.Members[i].Node.Statements()) != stored+1 {
+				t.Errorf("node %d stores %d statements and %d marks", i, stored, marks)
+			}
+			mark := m.Members[i].Node.Roster().Marks
+			if len(mark) != 1 || time.Now().UnixMilli()-mark[0].Time > (24*time.Hour+time.Minute).Milliseconds() {
+				t.Errorf("marks %+v", mark)
+			}
+		}
+		m.Stop(0)
+		m.Start(0)
+		if len(m.Members[0].Node.Roster().Marks) != 1 {
+			t.Error("the mark is lost with a restart")
+		}
+	})
+}
+
+// House rules change everywhere, and govern what they are about.
+func TestRulesReachAll(t *testing.T) {
+	Run(t, Options{Nodes: 4, Seed: 706}, func(t *testing.T, m *Mesh) {
+		m.StartAll()
+		time.Sleep(5 * time.Second)
+		m.govern(2, 3)
+		r := m.Members[0].Node.Roster()
+		s, err := m.Members[0].Node.State(&protocol.HouseRules{Prev: r.RulesAt, Line: r.Line, Rules: protocol.Rules{TLP: "amber", SettleSeconds: 600}})
+		m.must(err)
+		m.approve(s.ID(), 0)
+		m.Stop(1) // offline, and back
+		time.Sleep(time.Minute)
+		m.stands(trust.StateActive, 1, 0)
+		if got := m.Members[3].Node.Roster().Rules.TLP; got != "green" {
+			t.Errorf("one governor has made the rules %q", got)
+		}
+		m.approve(s.ID(), 2)
+		m.Start(1)
+		time.Sleep(time.Minute)
+		for i := range 4 {
+			if got := m.Members[i].Node.Roster().Rules; got.TLP != "amber" {
+				t.Errorf("node %d has the rules %+v", i, got)
+			}
+		}
+		// A change of governors is final after ten minutes now: a rival shown later
+		// changes nothing but alarms.
+		time.Sleep(10 * time.Minute)
+		m.rival(r.Line)
+		m.agree(m.All()...)
+	})
+}
+
+// rival shows everybody another change of governors beside a line that is final.
+func (m *Mesh) rival(head protocol.StatementID) {
+	m.T.Helper()
+	prev := m.Members[0].Node.Statement(head).Doc().(*protocol.Governors).Prev
+	g := &protocol.Governors{Prev: prev, Threshold: 1, Governors: []protocol.MemberID{m.Members[3].ID}}
+	s, err := m.Members[0].Node.State(g)
+	m.must(err)
+	m.must(m.Members[3].Node.Learn(s))
+	m.approve(s.ID(), 0, 3)
+	time.Sleep(time.Minute)
+	for _, i := range m.All() {
+		if got := m.Members[i].Node.Roster().Line; got != head {
+			m.T.Errorf("node %d has let a late rival undo what was final", i)
+		}
+	}
+}
+
+// Before it is final, a rival undoes a change of governors until somebody pins.
+func TestRivalBeforeSettled(t *testing.T) {
+	Run(t, Options{Nodes: 4, Seed: 707, Rules: protocol.Rules{SettleSeconds: 3600}}, func(t *testing.T, m *Mesh) {
+		m.StartAll()
+		time.Sleep(5 * time.Second)
+		m.govern(2, 3)
+		head := m.Members[0].Node.Roster().Line
+		time.Sleep(50 * time.Minute)
+		g := &protocol.Governors{Prev: m.ID2(), Threshold: 1, Governors: []protocol.MemberID{m.Members[3].ID}}
+		s, err := m.Members[0].Node.State(g)
+		m.must(err)
+		m.approve(s.ID(), 0)
+		m.must(m.Members[3].Node.Learn(s))
+		m.approve(s.ID(), 3)
+		time.Sleep(time.Minute)
+		time.Sleep(2 * time.Hour) // neither is in the line: nothing settles by itself
+		for i := range 4 {
+			if r := m.Members[i].Node.Roster(); r.Line != m.ID2() || !alarmed(r, trust.AlarmRivalChanges) {
+				t.Errorf("node %d: line %s", i, r.Line.Short())
+			}
+			m.must(m.Members[i].Node.Pin(head))
+		}
+		m.must(m.Share(0, "pinned.com"))
+		m.Settle(2*time.Minute, m.All()...)
+		m.agree(m.All()...)
+		if r := m.Members[3].Node.Roster(); r.Line != head {
+			t.Errorf("pinned, and the line ends with %s", r.Line.Short())
+		}
+	})
+}
+
+// ID2 is the charter as an element of the line.
+func (m *Mesh) ID2() protocol.StatementID { return protocol.StatementID(m.ID) }
+
+// Members that are let in again with a new node read and write; their old node
+// stays out.
+func TestReadmissionWithNewNode(t *testing.T) {
+	Run(t, Options{Nodes: 3, Seed: 708}, func(t *testing.T, m *Mesh) {
+		m.StartAll()
+		time.Sleep(5 * time.Second)
+		m.must(m.Share(2, "old.com"))
+		m.Settle(time.Minute, m.All()...)
+		m.Remove(2)
+		time.Sleep(10 * time.Second)
+		m.must(m.Share(0, "without.com"))
+		m.Stop(2)
+		p, f := m.Members[2], m.Members[0].Node
+		old := m.nodeOf(2)
+		p.nodeKey = seeded(708, "another node", 2)
+		c := *p.card.Doc().(*protocol.Card)
+		c.Version, c.Member, c.Prev = 2, p.ID, p.card.ID()
+		c.Nodes = []protocol.CardNode{{Key: protocol.KeyOf(p.nodeKey), Recipient: p.nodeAge.Recipient()}}
+		card, err := protocol.NewStatement(m.ID, &c, time.Now().UnixMilli(), p.key)
+		m.must(err)
+		m.must(f.Learn(card))
+		gone, _ := f.Roster().Member(p.ID)
+		a, err := f.State(&protocol.Admission{Member: p.ID, Line: f.Roster().Line, Card: card.ID(), Removed: []protocol.StatementID{gone.Removal}})
+		m.must(err)
+		m.approve(a.ID(), 0)
+		m.all = f.Statements()
+		m.Start(2)
+		time.Sleep(30 * time.Second)
+		m.stands(trust.StateActive, 2, 0, 1, 2)
+		m.must(m.Share(2, "again.com"))
+		m.Settle(2*time.Minute, m.All()...)
+		for i := range 2 {
+			if !m.Reads(i, 2, "again.com") {
+				t.Errorf("node %d does not read the new node", i)
+			}
+		}
+		if r := f.Roster(); !m.Reads(2, 0, "without.com") || slices.ContainsFunc(r.Members, func(x *trust.Member) bool { return slices.Contains(x.Nodes, old) }) {
+			t.Error(fmt.Sprintf("the old node acts, or history is kept from the member\n%s", r))
+		}
+		synctest.Wait()
+	})
+}
+
+// Of two governors one has lost its key: two of three recovery keys and the new
+// list replace it.
+func TestRecoveryKeysReplaceGovernor(t *testing.T) {
+	keys := []ed25519.PrivateKey{seeded(709, "recovery", 0), seeded(709, "recovery", 1), seeded(709, "recovery", 2)}
+	var public []protocol.Key
+	for _, k := range keys {
+		public = append(public, protocol.KeyOf(k))
+	}
+	Run(t, Options{Nodes: 4, Seed: 709, Recovery: protocol.Sorted(public)}, func(t *testing.T, m *Mesh) {
+		m.StartAll()
+		time.Sleep(5 * time.Second)
+		m.govern(2, 2)
+		m.Stop(1) // for good
+		n := m.Members[0].Node
+		before := n.Roster().Line
+		g := &protocol.Governors{Prev: before, Threshold: 2, Governors: protocol.Sorted([]protocol.MemberID{m.Members[0].ID, m.Members[2].ID, m.Members[3].ID})}
+		for _, p := range n.Roster().Proposals {
+			if p.State == trust.ProposalDone {
+				g.Accepts = append(g.Accepts, p.ID)
+			}
+		}
+		protocol.Sorted(g.Accepts)
+		s, err := n.State(g)
+		m.must(err)
+		m.approve(s.ID(), 0)
+		time.Sleep(5 * time.Second)
+		m.approve(s.ID(), 2)
+		rescue := func(k ed25519.PrivateKey) {
+			a, err := protocol.NewStatement(m.ID, &protocol.Approval{Subject: s.ID()}, time.Now().UnixMilli(), k)
+			m.must(err)
+			m.must(n.Submit(a))
+			time.Sleep(10 * time.Second)
+		}
+		rescue(keys[0])
+		if got := m.Members[3].Node.Roster().Line; got != before {
+			t.Error("one recovery key of three is enough")
+		}
+		rescue(keys[2])
+		for _, i := range m.All() {
+			if got := m.Members[i].Node.Roster(); got.Line != s.ID() {
+				t.Errorf("node %d: the recovery keys change nothing\n%s", i, got)
+			}
+		}
+		m.Start(1)
+		m.Settle(2*time.Minute, m.All()...)
+		m.agree(m.All()...)
+		m.must(m.Share(1, "member-still.com"))
+		m.Settle(2*time.Minute, m.All()...)
+		m.Check(m.All()...)
+	})
+}
