@@ -29,6 +29,7 @@ const (
 	PathAge        = "/v1/card/age"
 	PathTakeover   = "/v1/card/takeover"
 	PathProposals  = "/v1/roster/proposals"
+	PathSuspend    = "/v1/roster/suspensions"
 )
 
 // ChangeCard makes a call that changes this member's card.

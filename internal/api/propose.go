@@ -33,8 +33,12 @@ func (s *Server) propose(w http.ResponseWriter, r *http.Request) error {
 		content, warnings, err = s.proposeRemove(&q)
 	case OpGovernors:
 		content, warnings, err = s.proposeGovernors(&q)
+	case OpRules:
+		content, err = s.proposeRules(&q)
+	case OpLift:
+		content, err = s.proposeLift(&q)
 	default:
-		return Errorf(CodeInvalid, "cannot propose %.40q: want add, remove or governors", q.Op)
+		return Errorf(CodeInvalid, "cannot propose %.40q: want add, remove, governors, rules or lift", q.Op)
 	}
 	if err != nil {
 		return err
@@ -127,6 +131,9 @@ func (s *Server) proposeAdd(q *Propose) (protocol.Content, *protocol.Statement, 
 
 // readmit proposes a member that was in before.
 func (s *Server) readmit(m *trust.Member, q *Propose) (protocol.Content, *protocol.Statement, error) {
+	if m.Until != 0 {
+		return nil, nil, Errorf(CodeConflict, "%s is suspended for a time, and in again after it", m.Handle).WithHint("tipmesh roster propose lift %s", m.Handle)
+	}
 	if m.State == trust.StateActive {
 		return nil, nil, Errorf(CodeConflict, "%s is in already", m.Handle)
 	}
@@ -169,7 +176,7 @@ func (s *Server) proposeRemove(q *Propose) (protocol.Content, []Warning, error) 
 	if err != nil {
 		return nil, nil, err
 	}
-	if m.State != trust.StateActive {
+	if m.State != trust.StateActive && m.Until == 0 {
 		return nil, nil, Errorf(CodeConflict, "%s is not in: %s", m.Handle, m.State)
 	}
 	if err := s.open(protocol.KindRemoval, m.ID); err != nil {
@@ -179,6 +186,10 @@ func (s *Server) proposeRemove(q *Propose) (protocol.Content, []Warning, error) 
 	able := len(r.Governors)
 	if m.Governor {
 		able--
+	}
+	if m.Governor && r.Seats == 2 && len(r.Recovery) > 0 {
+		return nil, nil, Errorf(CodeDenied, "of two governors neither can be removed: only the recovery keys can, by a change of governors").
+			WithHint("propose other governors and sign it with recovery keys: tipmesh roster propose governors; tipmesh roster sign REF --key-file KEY")
 	}
 	if able < r.Threshold {
 		return nil, nil, Errorf(CodeDenied, "nobody could ever sign this: %d must, and without %s there are %d governors", r.Threshold, m.Handle, able).
@@ -198,7 +209,7 @@ func (s *Server) proposeGovernors(q *Propose) (protocol.Content, []Warning, erro
 		if err != nil {
 			return nil, nil, err
 		}
-		if m.State != trust.StateActive {
+		if m.State != trust.StateActive && m.Until == 0 {
 			return nil, nil, Errorf(CodeInvalid, "%s is not in: %s", m.Handle, m.State)
 		}
 		ids = append(ids, m.ID)
@@ -225,6 +236,11 @@ func (s *Server) proposeGovernors(q *Propose) (protocol.Content, []Warning, erro
 			g.Accepts = append(g.Accepts, p.ID)
 		}
 	}
+	for _, x := range r.Suspended {
+		if s.standing(x) {
+			g.Accepts = append(g.Accepts, x.ID)
+		}
+	}
 	// Keys that a governor has given up must not sign under the new list.
 	for _, id := range r.Governors {
 		if m, ok := r.Member(id); ok && m.Card.Version > 1 {
@@ -245,7 +261,10 @@ func (s *Server) proposeGovernors(q *Propose) (protocol.Content, []Warning, erro
 	case 1:
 		warnings = append(warnings, Warning{Code: "one_governor", Text: "a single governor decides alone, and nobody can replace a lost key"})
 	case 2:
-		warnings = append(warnings, Warning{Code: "two_governors", Text: "of two governors neither can be removed"})
+		warnings = append(warnings, Warning{Code: "two_governors", Text: "of two governors neither can be removed, but by recovery keys"})
+		if len(r.Recovery) == 0 {
+			warnings[len(warnings)-1].Text = "of two governors neither can be removed, and this mesh has no recovery keys"
+		}
 	}
 	return g, warnings, nil
 }

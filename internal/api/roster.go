@@ -23,7 +23,7 @@ func rosterVersion(r *trust.Roster) uint64 {
 			n++
 		}
 	}
-	return n
+	return n + uint64(len(r.Suspended))
 }
 
 // roster answers GET /v1/roster.
@@ -31,13 +31,18 @@ func (s *Server) roster(w http.ResponseWriter, _ *http.Request) error {
 	r := s.n.Roster()
 	mesh := r.Mesh.String()
 	out := Roster{Kind: "roster", Version: rosterVersion(r), Head: r.Digest().String(), Mesh: MeshName{ID: mesh, Ref: refOf("mesh", mesh), Name: r.Name},
-		Members: []MemberLine{}, Governors: s.names(r.Governors), Threshold: r.Threshold, Open: []Proposal{}, Alarms: []string{}}
+		Members: []MemberLine{}, Governors: s.names(r.Governors), Threshold: r.Threshold, Open: []Proposal{}, Alarms: []string{},
+		Rules: rulesOf(r.Rules), Suspensions: s.suspensions(), Recovery: []string{}}
+	for _, k := range r.Recovery {
+		out.Recovery = append(out.Recovery, k.String())
+	}
 	for _, m := range r.Members {
 		out.Members = append(out.Members, MemberLine{ID: m.ID.String(), Name: m.Handle, State: string(m.State), Title: m.Card.Name,
 			Member: refOf("member", m.ID.String())})
 	}
 	for _, p := range r.Proposals {
-		if p.State == trust.ProposalOpen || p.State == trust.ProposalRival {
+		over := slices.ContainsFunc(r.Suspended, func(x *trust.Suspension) bool { return x.ID == p.Target && !s.standing(x) })
+		if p.State == trust.ProposalOpen && !over || p.State == trust.ProposalRival {
 			out.Open = append(out.Open, *s.proposalOf(p))
 		}
 	}
@@ -50,7 +55,8 @@ func (s *Server) roster(w http.ResponseWriter, _ *http.Request) error {
 	return s.answer(w, out)
 }
 
-var opNames = map[protocol.Kind]string{protocol.KindAdmission: OpAdd, protocol.KindRemoval: OpRemove, protocol.KindGovernors: OpGovernors, protocol.KindCut: "cut"}
+var opNames = map[protocol.Kind]string{protocol.KindAdmission: OpAdd, protocol.KindRemoval: OpRemove, protocol.KindGovernors: OpGovernors, protocol.KindCut: "cut",
+	protocol.KindRules: OpRules, protocol.KindDismissal: OpLift}
 
 func (s *Server) proposalOf(p *trust.Proposal) *Proposal {
 	out := &Proposal{Kind: "proposal", Ref: refOf("proposal", p.ID.String()), ID: p.ID.String(), Op: opNames[p.Kind], Why: p.Why,
@@ -69,8 +75,14 @@ func (s *Server) proposalOf(p *trust.Proposal) *Proposal {
 			out.Words = Words(s.n.Mesh(), t.Inviter, a.Card, t.ID())
 		}
 	}
+	if p.Rules != nil {
+		out.Rules = rulesOf(*p.Rules)
+	}
 	if len(p.Governors) > 0 {
-		out.Governors = s.names(p.Governors)
+		out.Governors, out.RecoveryNeeds = s.names(p.Governors), p.NeedsKeys
+		for _, k := range p.Recovery {
+			out.RecoverySigned = append(out.RecoverySigned, k.String())
+		}
 	}
 	if !p.By.IsZero() {
 		n := s.name(p.By)
@@ -135,7 +147,7 @@ func (s *Server) sign(w http.ResponseWriter, r *http.Request) error {
 		return Errorf(CodeConflict, "%s is not open: it is %s", shown.Ref, p.State)
 	case slices.Contains(p.Signed, me) || slices.Contains(p.SignedNew, me):
 		return Errorf(CodeConflict, "we have signed %s already", shown.Ref)
-	case p.Subject == me:
+	case p.Subject == me && !slices.Contains(s.n.Roster().Signers(p), me):
 		return Errorf(CodeDenied, "%s is about us: our own signature does not count", shown.Ref)
 	case !slices.Contains(s.n.Roster().Signers(p), me):
 		return Errorf(CodeDenied, "only governors sign, and we are none")
@@ -209,6 +221,15 @@ func (s *Server) record(x *protocol.Statement) LogRecord {
 		out.Detail = doc.Why
 	case *protocol.Cut:
 		about(doc.Member)
+	case *protocol.HouseRules:
+		out.Detail = doc.Why
+	case *protocol.Suspension:
+		about(doc.Member)
+		out.Detail = doc.Why
+	case *protocol.Mark:
+		about(doc.Member)
+	case *protocol.Dismissal:
+		out.Target, out.Detail = refOf("statement", doc.Subject.String()), doc.Why
 	case *protocol.Approval:
 		out.Target = refOf("proposal", doc.Subject.String())
 	}

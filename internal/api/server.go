@@ -78,6 +78,8 @@ func New(n *node.Node, o Options) *Server {
 		"POST /v1/roster/proposals":            s.propose,
 		"GET /v1/roster/proposals/{ref}":       s.proposal,
 		"POST /v1/roster/proposals/{ref}/sign": s.sign,
+		"POST /v1/roster/proposals/{ref}/pin":  s.pin,
+		"POST /v1/roster/suspensions":          s.suspend,
 		"GET /v1/card":                         s.card,
 		"PATCH /v1/card":                       s.setCard,
 		"POST /v1/card/nodes":                  s.addNode,

@@ -45,16 +45,19 @@ type Consent struct {
 
 // Roster is who is in, who governs and what is proposed.
 type Roster struct {
-	Kind      string       `json:"kind"` // roster
-	Version   uint64       `json:"version"`
-	Head      string       `json:"head"` // digest: equal on nodes that agree
-	Mesh      MeshName     `json:"mesh"`
-	Members   []MemberLine `json:"members"`
-	Governors []Name       `json:"governors"`
-	Threshold int          `json:"threshold"`
-	Open      []Proposal   `json:"open"`
-	Alarms    []string     `json:"alarms"`
-	Guests    []Guest      `json:"guests,omitempty"` // joiners with tickets made here that nobody has proposed
+	Kind        string       `json:"kind"` // roster
+	Version     uint64       `json:"version"`
+	Head        string       `json:"head"` // digest: equal on nodes that agree
+	Mesh        MeshName     `json:"mesh"`
+	Members     []MemberLine `json:"members"`
+	Governors   []Name       `json:"governors"`
+	Threshold   int          `json:"threshold"`
+	Open        []Proposal   `json:"open"`
+	Alarms      []string     `json:"alarms"`
+	Rules       *HouseRules  `json:"rules"`
+	Suspensions []Suspension `json:"suspensions"`      // in force or to come
+	Recovery    []string     `json:"recovery"`         // public keys, hexadecimal
+	Guests      []Guest      `json:"guests,omitempty"` // joiners with tickets made here that nobody has proposed
 }
 
 // MemberLine is a member in a list.
@@ -78,38 +81,44 @@ const (
 	OpAdd       = "add"
 	OpRemove    = "remove"
 	OpGovernors = "governors"
+	OpRules     = "rules"
+	OpLift      = "lift"
 )
 
 // Propose says what to propose.
 type Propose struct {
-	Op        string   `json:"op"`
-	Subject   string   `json:"subject,omitempty"` // handle or ID: for remove; for add a member that was removed or proposed
-	Card      string   `json:"card,omitempty"`    // for add: a first card, base64 or hexadecimal
-	Why       string   `json:"why,omitempty"`
-	Governors []string `json:"governors,omitempty"` // handles or IDs
-	Sign      int      `json:"sign,omitempty"`      // how many governors must
+	Op        string      `json:"op"`
+	Subject   string      `json:"subject,omitempty"` // handle or ID: for remove; for add a member that was removed or proposed
+	Card      string      `json:"card,omitempty"`    // for add: a first card, base64 or hexadecimal
+	Why       string      `json:"why,omitempty"`
+	Governors []string    `json:"governors,omitempty"` // handles or IDs
+	Sign      int         `json:"sign,omitempty"`      // how many governors must
+	Rules     *HouseRules `json:"rules,omitempty"`     // what to change of them
 }
 
 // Proposal is a change of the roster that was proposed.
 type Proposal struct {
-	Kind      string    `json:"kind"` // proposal
-	Ref       string    `json:"ref"`
-	ID        string    `json:"id"`
-	Op        string    `json:"op"` // add, remove, governors, cut
-	Subject   *Name     `json:"subject,omitempty"`
-	Title     string    `json:"title,omitempty"` // the subject's organisation
-	Contact   string    `json:"contact,omitempty"`
-	Governors []Name    `json:"governors,omitempty"` // the new ones
-	Sign      int       `json:"sign,omitempty"`      // and how many of them must
-	By        *Name     `json:"by,omitempty"`
-	Why       string    `json:"why,omitempty"`
-	Time      time.Time `json:"time,omitzero"`
-	Signed    []Name    `json:"signed"`
-	Needs     int       `json:"needs"`
-	Missing   []Name    `json:"missing"`         // who may still sign
-	State     string    `json:"state"`           // open, done, suspends, rival, superseded, void
-	Words     []string  `json:"words,omitempty"` // of a joiner whose ticket was made here
-	Warnings  []Warning `json:"warnings,omitempty"`
+	Kind           string      `json:"kind"` // proposal
+	Ref            string      `json:"ref"`
+	ID             string      `json:"id"`
+	Op             string      `json:"op"` // add, remove, governors, rules, lift, cut
+	Subject        *Name       `json:"subject,omitempty"`
+	Title          string      `json:"title,omitempty"` // the subject's organisation
+	Contact        string      `json:"contact,omitempty"`
+	Governors      []Name      `json:"governors,omitempty"` // the new ones
+	Sign           int         `json:"sign,omitempty"`      // and how many of them must
+	By             *Name       `json:"by,omitempty"`
+	Why            string      `json:"why,omitempty"`
+	Time           time.Time   `json:"time,omitzero"`
+	Signed         []Name      `json:"signed"`
+	Needs          int         `json:"needs"`
+	Missing        []Name      `json:"missing"`                   // who may still sign
+	State          string      `json:"state"`                     // open, done, suspends, rival, superseded, void
+	Rules          *HouseRules `json:"rules,omitempty"`           // the new ones
+	RecoverySigned []string    `json:"recovery_signed,omitempty"` // recovery keys that signed a change of governors,
+	RecoveryNeeds  int         `json:"recovery_needs,omitempty"`  // and how many in place of the present governors
+	Words          []string    `json:"words,omitempty"`           // of a joiner whose ticket was made here
+	Warnings       []Warning   `json:"warnings,omitempty"`
 }
 
 // LogRecord is a line of the roster's log.
@@ -205,6 +214,7 @@ type Status struct {
 	Roster     uint64            `json:"roster"`      // its version
 	RosterHead string            `json:"roster_head"` // its digest
 	Halted     string            `json:"halted,omitempty"`
+	Fresh      Freshness         `json:"fresh"`
 	TimedOut   bool              `json:"timed_out"` // what was waited for did not come: exit 6
 }
 
