@@ -267,6 +267,9 @@ func (m *Mesh) checkAcknowledged(i int, all []*known) {
 			m.T.Errorf("seed %d: a share of node %d was acknowledged without a place", m.opt.Seed, a.By)
 			continue
 		}
+		if a.For != nil && !slices.Contains(a.For, m.Members[i].ID) {
+			continue
+		}
 		if slices.ContainsFunc(a.Places, func(p store.Place) bool { return m.excused(i, a, p, at[p]) }) {
 			continue
 		}

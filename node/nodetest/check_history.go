@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tipmesh/tipmesh/node"
@@ -19,8 +20,11 @@ import (
 func (h *History) Check() {
 	h.T.Helper()
 	in := h.In()
+	h.expectGroups(in)
 	h.forgetSpoilt(in)
 	h.Mesh.Check(in...)
+	h.checkGroups(in)
+	h.checkLowered(in)
 	h.checkForksAreReported(in)
 	h.checkOnlySpoiltHomesStop(in)
 	h.checkNothingIsCountedMalformed(in)
@@ -60,12 +64,8 @@ func (h *History) checkForksAreReported(in []int) {
 			forked[k.author] = k
 		}
 	}
-	honest := map[protocol.Key]int{}
-	for i, p := range h.Members {
-		if !h.copied[i] {
-			honest[protocol.KeyOf(p.nodeKey)] = i
-		}
-	}
+	honest := maps.Clone(h.keys)
+	maps.DeleteFunc(honest, func(_ protocol.Key, i int) bool { return h.copied[i] })
 	for _, i := range in {
 		r := h.Members[i].Node.Roster()
 		for key, k := range forked {
@@ -185,9 +185,9 @@ func (h *History) checkEveryRosterIsKnown() {
 	})
 }
 
-// checkRemovedReadsNothingNew tries every key that a member who is out ever had,
+// checkRemovedReadsNothingNew tries every key that a node which is out ever had,
 // or could get out of anything any node holds, on every entry: none may open one
-// whose writer saw the removal that ended this member's time.
+// whose writer saw the removal that ended its member's time, or its retirement.
 func (h *History) checkRemovedReadsNothingNew(i int, in []int) {
 	h.T.Helper()
 	p := h.Members[i]
@@ -195,35 +195,27 @@ func (h *History) checkRemovedReadsNothingNew(i int, in []int) {
 	if !ok {
 		return // it never was in
 	}
-	if p.disk != nil && (p.Node != nil || h.opt.Open == nil) {
-		h.keep(i)
-	}
-	ids := maps.Clone(h.epochs[i])
-	if ids == nil {
-		ids = epochSet{}
+	key := protocol.KeyOf(p.nodeKey)
+	after := func(e store.Entry) bool {
+		s := h.before[e.Header.Roster]
+		if e.Header.Kind != protocol.EntrySealed || e.Payload == nil || s == nil {
+			return false
+		}
+		if last.State == trust.StateActive {
+			return p.first != nil && s.ended[key]
+		}
+		return s.out[p.ID] == last.Removal
 	}
 	sealed := 0
 	h.each(func(e store.Entry) {
-		if e.Header.Kind == protocol.EntrySealed && e.Payload != nil && h.before[e.Header.Roster][p.ID] == last.Removal {
+		if after(e) {
 			sealed++
 		}
-		if e.Header.Kind != protocol.EntryDirect || e.Payload == nil {
-			return
-		}
-		plain, err := seal.OpenDirect(e.Payload, append(slices.Clone(p.former), p.age, p.nodeAge)...)
-		if errors.Is(err, seal.ErrNotForUs) {
-			return
-		}
-		h.must(err)
-		epochs, err := protocol.ParseGrant(plain)
-		h.must(err)
-		for _, e := range epochs {
-			h.must(ids.add(e))
-		}
 	})
-	h.say("member %d is out: %d epochs tried on %d entries", i, len(ids), sealed)
+	ids := h.reach(p)
+	h.say("node %d is out: %d epochs tried on %d entries", i, len(ids), sealed)
 	h.each(func(e store.Entry) {
-		if e.Header.Kind != protocol.EntrySealed || e.Payload == nil || h.before[e.Header.Roster][p.ID] != last.Removal {
+		if !after(e) {
 			return
 		}
 		for _, id := range ids {
@@ -231,11 +223,51 @@ func (h *History) checkRemovedReadsNothingNew(i int, in []int) {
 				continue
 			}
 			if _, err := seal.OpenBundle(e.Payload, id); err == nil {
-				h.T.Errorf("seed %d: member %d reads entry %s/%d of node %s, written in view of its removal",
+				h.T.Errorf("seed %d: node %d reads entry %s/%d of node %s, written in view of its end",
 					h.opt.Seed, i, e.Header.Feed.Short(), e.Header.Seq, e.Header.Node.Short())
 			}
 		}
 	})
+}
+
+// reach gives the epochs that a node had or can get out of any letter, with the
+// identities it had and those that letters tell it.
+func (h *History) reach(p *Member) epochSet {
+	if p.disk != nil && (p.Node != nil || h.opt.Open == nil) {
+		h.keepOnce(p.Index)
+	}
+	out := maps.Clone(h.epochs[p.Index])
+	if out == nil {
+		out = epochSet{}
+	}
+	fresh := append(slices.Concat(p.former, h.ids[p.Index]), p.age, p.nodeAge)
+	for had := map[string]bool{}; len(fresh) > 0; {
+		now := fresh
+		fresh = nil
+		h.each(func(e store.Entry) {
+			if e.Header.Kind != protocol.EntryDirect || e.Payload == nil {
+				return
+			}
+			plain, err := seal.OpenDirect(e.Payload, now...)
+			if errors.Is(err, seal.ErrNotForUs) {
+				return
+			}
+			h.must(err)
+			letter, err := protocol.ParseLetter(plain)
+			h.must(err)
+			for _, e := range letter.Epochs() {
+				h.must(out.add(e))
+			}
+			for _, o := range letter.Owns() {
+				id, err := seal.ParseIdentity(string(o.Value))
+				if err == nil && strings.HasPrefix(o.Name, "age/") && !had[o.Name] {
+					had[o.Name] = true
+					fresh = append(fresh, id)
+				}
+			}
+		})
+	}
+	return out
 }
 
 // each visits every distinct entry that any open store holds.

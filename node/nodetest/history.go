@@ -26,29 +26,43 @@ type History struct {
 	*Mesh
 	rng *rand.Rand // of the present step
 
-	mu     sync.Mutex                 // guards what the network's filter reads
-	down   map[int]bool               // cut off from the network while they go down
-	groups map[int]int                // partition
-	mute   map[[2]int]bool            // from, to: nothing passes
-	copied map[int]bool               // their home was put back or used twice
-	moving map[int]ed25519.PrivateKey // of nodes that are to take over
-	away   map[int]bool               // members that wait to be let in, or in again
-	epochs map[int]epochSet           // what each member held when a disk of its was given up
-	before map[protocol.Hash]standing
-	shares int
-	log    []string
-	writes sync.WaitGroup
+	mu       sync.Mutex                 // guards what the network's filter reads
+	down     map[int]bool               // cut off from the network while they go down
+	groups   map[int]int                // partition
+	mute     map[[2]int]bool            // from, to: nothing passes
+	copied   map[int]bool               // their home was put back or used twice
+	moving   map[int]ed25519.PrivateKey // of nodes that are to take over
+	away     map[int]bool               // members that wait to be let in, or in again
+	epochs   map[int]epochSet           // what each member held when a disk of its was given up
+	before   map[protocol.Hash]*standing
+	shares   int
+	founded  int          // groups
+	inside   []insider    // shares with groups
+	kept     map[int]bool // whose epochs have been read after everything was healed
+	tried    int
+	seconds  int          // further nodes
+	ended    map[int]bool // that were retired
+	restored int
+	keys     map[protocol.Key]int     // whose every node key is that was used
+	ids      map[int][]*seal.Identity // of the member, what each node kept of them
+	log      []string
+	writes   sync.WaitGroup
 }
 
-// standing is who was out in one roster, and by what.
-type standing map[protocol.MemberID]protocol.StatementID
+// standing is who was out in one roster, and by what, and which nodes of those
+// who were in were there no more.
+type standing struct {
+	out   map[protocol.MemberID]protocol.StatementID
+	ended map[protocol.Key]bool
+}
 
 // Play runs a history of so many steps and heals everything at its end: all
 // nodes run, nothing is lost, and all that are in are in step, or the test fails.
 func Play(m *Mesh, steps int) *History {
 	m.T.Helper()
 	h := &History{Mesh: m, down: map[int]bool{}, groups: map[int]int{}, mute: map[[2]int]bool{}, copied: map[int]bool{},
-		moving: map[int]ed25519.PrivateKey{}, away: map[int]bool{}, epochs: map[int]epochSet{}, before: map[protocol.Hash]standing{}}
+		moving: map[int]ed25519.PrivateKey{}, away: map[int]bool{}, epochs: map[int]epochSet{}, before: map[protocol.Hash]*standing{}, kept: map[int]bool{}, ended: map[int]bool{},
+		keys: map[protocol.Key]int{}, ids: map[int][]*seal.Identity{}}
 	m.T.Cleanup(func() {
 		if m.T.Failed() {
 			m.T.Logf("seed %d:\n%s", m.opt.Seed, strings.Join(h.log, "\n"))
@@ -119,6 +133,17 @@ var steps = []struct {
 	{3, (*History).join},
 	{3, (*History).move},
 	{1, (*History).elect},
+	{2, (*History).found},
+	{4, (*History).regroup},
+	{1, (*History).quit},
+	{8, (*History).confide},
+	{3, (*History).distrust},
+	{2, (*History).second},
+	{2, (*History).retire},
+	{2, (*History).age},
+	{1, (*History).rotate},
+	{1, (*History).restore},
+	{2, (*History).carryOver},
 	{1, (*History).putBackOlder},
 	{1, (*History).useTwice},
 }
@@ -166,7 +191,7 @@ func (h *History) shareSome(i, count int) {
 	go func() {
 		defer h.writes.Done()
 		for _, name := range names {
-			a, err := h.writeAs(p, n, name)
+			a, err := h.writeNarrow(p, n, name)
 			// What a crashed node had not answered was not acknowledged.
 			if err != nil || !alive.Load() {
 				h.say("%s by %d is not acknowledged: %v", name, i, err)
@@ -193,11 +218,15 @@ func (h *History) noteAt(n *node.Node) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.before[r.Digest()] == nil {
-		out := standing{}
+		s := &standing{map[protocol.MemberID]protocol.StatementID{}, map[protocol.Key]bool{}}
 		for _, m := range r.DepartedMembers() {
-			out[m.ID] = m.Removal
+			s.out[m.ID] = m.Removal
 		}
-		h.before[r.Digest()] = out
+		for key := range h.keys {
+			m, ok := r.Author(key)
+			s.ended[key] = ok && m.State == trust.StateActive && !slices.Contains(m.Nodes, key)
+		}
+		h.before[r.Digest()] = s
 	}
 }
 
@@ -255,12 +284,12 @@ func (h *History) heal() {
 	h.note()
 }
 
-// In are the indexes of the members that are in and run, as the founder sees it.
+// In are the indexes of the nodes that are in and run, as the founder sees it.
 func (h *History) In() (out []int) {
 	r := h.Members[0].Node.Roster()
 	for i, p := range h.Members {
-		m, ok := r.Member(p.ID)
-		if ok && m.State == trust.StateActive && p.Node != nil {
+		m, ok := r.ByNode(protocol.KeyOf(p.nodeKey))
+		if ok && m.ID == p.ID && p.Node != nil {
 			out = append(out, i)
 		}
 	}
@@ -283,6 +312,22 @@ func (h *History) keep(i int) {
 		}
 		return h.epochs[i].add(e)
 	}))
+	h.must(h.held(p).Settings("private/age/", func(_ string, raw []byte) error {
+		var o protocol.Own
+		if err := protocol.Unmarshal(raw, protocol.MaxOpened, &o); err != nil || len(o.Value) == 0 {
+			return err
+		}
+		return h.keepIdentity(i, string(o.Value))
+	}))
+	h.must(h.held(p).Settings("next-age/", func(_ string, raw []byte) error { return h.keepIdentity(i, string(raw)) }))
+}
+
+func (h *History) keepIdentity(i int, text string) error {
+	id, err := seal.ParseIdentity(text)
+	if err == nil && !slices.ContainsFunc(h.ids[i], func(x *seal.Identity) bool { return x.String() == text }) {
+		h.ids[i] = append(h.ids[i], id)
+	}
+	return err
 }
 
 func (s epochSet) add(e *protocol.Epoch) error {

@@ -8,20 +8,29 @@ import (
 	"github.com/tipmesh/tipmesh/protocol/trust"
 )
 
-// writeOn removes a member while neither its node nor one neighbour of it hears
-// anything else. The node writes on, and the neighbour passes that on to those
-// who know better.
+// writeOn removes a member while its node hears of nothing.
 func (h *History) writeOn(i int) {
 	g, p := h.governor(), h.Members[i]
-	if g == nil || g == p || p.Node == nil || i == 0 || h.copied[i] || h.away[i] {
+	if g == nil || g == p || p.Node == nil || p.key == nil || i == 0 || h.copied[i] || h.away[i] {
 		return
 	}
-	m := h.removable(g, i)
-	between := h.neighbour(i, g.Index)
-	if m == nil || between < 0 {
-		return
+	if m := h.removable(g, i); m != nil {
+		h.apart(i, g.Index, func() {
+			h.say("%d is removed and writes on", i)
+			h.expel(g, m)
+		})
 	}
-	h.say("%d is removed and writes on, %d passes it on", i, between)
+}
+
+// apart does what ends a node's time while neither that node nor one neighbour of
+// it, which is not the one given, hears anything else. The node writes on, and the
+// neighbour passes that on to those who know better. It reports whether that could be.
+func (h *History) apart(i, but int, end func()) bool {
+	between := h.neighbour(i, but)
+	if between < 0 {
+		return false
+	}
+	h.say("%d hears %d alone, which passes on what it hears of it", i, between)
 	h.mend(0)
 	h.writes.Wait()
 	h.set(func() {
@@ -30,7 +39,7 @@ func (h *History) writeOn(i int) {
 			h.mute[[2]int{j, between}] = j != i
 		}
 	})
-	h.expel(g, m)
+	end()
 	for range 3 {
 		h.govern()
 		time.Sleep(time.Second)
@@ -40,6 +49,7 @@ func (h *History) writeOn(i int) {
 	time.Sleep(4 * time.Second)
 	h.mend(0)
 	time.Sleep(2 * time.Second)
+	return true
 }
 
 // removable gives a member if a governor may remove it: it is none itself, and not

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/tipmesh/tipmesh/node/transport/transporttest"
+	"github.com/tipmesh/tipmesh/protocol"
 )
 
 // clocks are how far a node's clock may be off.
@@ -21,6 +22,7 @@ func (h *History) start(i int) {
 		p.Clock = clocks[h.rng.IntN(len(clocks))]
 	}
 	h.say("start %d, its clock is off by %v", i, p.Clock)
+	h.set(func() { h.keys[protocol.KeyOf(p.nodeKey)] = i })
 	h.Start(i)
 }
 
@@ -190,7 +192,9 @@ func (h *History) useTwice(i int) {
 
 // expendable are members whose homes may be spoilt: not the founder, by whom the
 // checks go, and only one in a history, so that most stay whole.
-func (h *History) expendable(i int) bool { return i != 0 && len(h.copied) == 0 && !h.away[i] }
+func (h *History) expendable(i int) bool {
+	return i != 0 && len(h.copied) == 0 && !h.away[i] && h.steady(i) != nil
+}
 
 // swap stops a node and gives it another disk. What was acknowledged on the one
 // before and reached nobody is lost with it: the operator threw it away.

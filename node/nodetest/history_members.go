@@ -20,7 +20,7 @@ func (h *History) governor() *Member {
 	from := h.rng.IntN(len(h.Members))
 	for k := range h.Members {
 		p := h.Members[(from+k)%len(h.Members)]
-		if p.Node == nil {
+		if p.Node == nil || p.key == nil {
 			continue
 		}
 		if me, ok := p.Node.Roster().Member(p.ID); ok && me.Governor && me.State == trust.StateActive {
@@ -44,7 +44,7 @@ func (h *History) propose(g *Member, c protocol.Content) {
 // of governors each approves one at a time, as people who talk to each other do.
 func (h *History) govern() {
 	for _, p := range h.Members {
-		if p.Node == nil {
+		if p.Node == nil || p.key == nil {
 			continue
 		}
 		r := p.Node.Roster()
@@ -95,7 +95,7 @@ func (h *History) readmit(int) {
 	m := out[h.rng.IntN(len(out))]
 	i := slices.IndexFunc(h.Members, func(p *Member) bool { return p.ID == m.ID })
 	p := h.Members[i]
-	if h.away[i] || h.moving[i] != nil || h.copied[i] {
+	if h.away[i] || h.moving[i] != nil || h.copied[i] || h.cardOf(p) != m.CardID {
 		return
 	}
 	h.say("readmit %d", i)
@@ -120,6 +120,28 @@ func (h *History) readmit(int) {
 	}
 	protocol.Sorted(a.Removed)
 	h.propose(g, a)
+}
+
+// cardOf is a member's present card as its own node has it: it may have made one
+// that nobody else knows of.
+func (h *History) cardOf(p *Member) (id protocol.StatementID) {
+	if p.Node != nil {
+		if m, ok := p.Node.Roster().Member(p.ID); ok {
+			return m.CardID
+		}
+	}
+	if p.Node != nil || h.opt.Open != nil {
+		return id
+	}
+	var list []*protocol.Statement
+	h.must(p.Store.Statements(func(s *protocol.Statement) error {
+		list = append(list, s)
+		return nil
+	}))
+	if m, ok := trust.Fold(h.ID, list).Member(p.ID); ok {
+		return m.CardID
+	}
+	return id
 }
 
 // renew gives a member a new node key and a new age identity.
@@ -166,7 +188,7 @@ func (h *History) bring(p *Member, list []*protocol.Statement) {
 // join has a newcomer join with a ticket of a governor's, by the join protocol.
 func (h *History) join(int) {
 	g := h.governor()
-	if g == nil || len(h.Members) >= h.opt.Nodes+3 {
+	if g == nil || len(h.Members) >= h.opt.Nodes+3+h.seconds {
 		return
 	}
 	i := len(h.Members)
@@ -216,7 +238,7 @@ func (h *History) join(int) {
 // a new recipient, and the new one goes on with the store.
 func (h *History) move(i int) {
 	p := h.Members[i]
-	if p.Node == nil || i == 0 || h.copied[i] || h.away[i] {
+	if p.Node == nil || p.key == nil || i == 0 || h.copied[i] || h.away[i] {
 		return
 	}
 	old := protocol.KeyOf(p.nodeKey)
@@ -286,7 +308,7 @@ func (h *History) elect(int) {
 	if h.rng.IntN(3) > 0 {
 		for _, k := range h.rng.Perm(len(h.Members)) {
 			m, ok := r.Member(h.Members[k].ID)
-			if ok && k != 0 && m.State == trust.StateActive && h.Members[k].Node != nil && !h.copied[k] && len(list) < 3 {
+			if ok && k != 0 && m.State == trust.StateActive && h.Members[k].Node != nil && h.Members[k].key != nil && !h.copied[k] && len(list) < 3 {
 				list = append(list, m.ID)
 			}
 		}

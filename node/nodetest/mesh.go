@@ -80,7 +80,10 @@ type Member struct {
 	porch   *porch                // where its joiners knock
 	Author  stix.Author
 	nodeKey ed25519.PrivateKey
-	key     ed25519.PrivateKey
+	key     ed25519.PrivateKey                 // nil: of a further node
+	present atomic.Pointer[ed25519.PrivateKey] // key, once another has taken over
+	taken   int                                // how many member keys took over
+	first   *Member                            // whose further node it is; nil: it is the first
 	age     *seal.Identity
 	former  []*seal.Identity                  // age identities before it, oldest first
 	nodeAge *seal.Identity                    // nil: none
@@ -103,6 +106,8 @@ type Acked struct {
 	Payload protocol.Hash // of the entry at the first place
 	Places  []store.Place
 	Values  []store.Value
+	For     []protocol.MemberID // who has to know it; nil: whoever is in
+	Never   []protocol.MemberID // who must not: its author's trust list left them out
 }
 
 // Run runs f with a mesh in a bubble of virtual time, with one processor, as
@@ -190,8 +195,9 @@ func (m *Mesh) sign(by int, mesh protocol.MeshID, c protocol.Content) *protocol.
 func (m *Mesh) introduce(i int) {
 	p := m.Members[i]
 	identity := fmt.Sprintf("identity--%08d-0000-4000-8000-%012d", i, m.opt.Seed%1e12)
+	next := protocol.KeyOf(m.nextKey(i, 0))
 	p.card = m.sign(i, m.ID, &protocol.Card{Version: 1, Handle: p.Handle, Name: "Member " + p.Handle, Contact: "c@" + p.Handle,
-		Identity: identity, Recipient: p.age.Recipient(), Nodes: []protocol.CardNode{{Key: protocol.KeyOf(p.nodeKey), Recipient: p.nodeAge.Recipient()}}})
+		Identity: identity, Recipient: p.age.Recipient(), NextKey: protocol.HashOf(next[:]), Nodes: []protocol.CardNode{{Key: protocol.KeyOf(p.nodeKey), Recipient: p.nodeAge.Recipient()}}})
 	p.ID = protocol.MemberID(p.card.ID())
 	p.Author = stix.Author{ID: identity, Name: p.Handle, Created: time.Now()}
 }
@@ -217,7 +223,7 @@ func (m *Mesh) Start(i int) {
 	tr, err := transport.New(transport.Config{Key: p.nodeKey, Mesh: m.ID, Listen: []string{m.Net.Address(p.At)}, Packets: m.Net.Packets, Log: log})
 	m.must(err)
 	ahead := p.Clock
-	p.Node, err = node.New(node.Config{Mesh: m.ID, Member: p.ID, NodeKey: p.nodeKey, MemberKey: p.key,
+	p.Node, err = node.New(node.Config{Mesh: m.ID, Member: p.ID, NodeKey: p.nodeKey, MemberKey: p.key, LoadMemberKey: p.presentKey,
 		MemberAge: append(slices.Clone(p.former), p.age), NodeAge: p.nodeAge, NextNode: p.next, Store: p.disk, Transport: tr, Log: log, FeedEntries: m.opt.Feed,
 		Now: func() time.Time { return time.Now().Add(ahead) }, Sync: replica.Config{Seed: m.opt.Seed + uint64(i)}, Invite: p.invite})
 	m.must(err)
@@ -237,6 +243,14 @@ func (m *Mesh) Start(i int) {
 	go func() { p.done <- p.Node.Run(ctx, func() { close(started) }) }()
 	<-started
 	synctest.Wait()
+}
+
+// presentKey is node.Config.LoadMemberKey.
+func (p *Member) presentKey() ed25519.PrivateKey {
+	if key := p.present.Load(); key != nil {
+		return *key
+	}
+	return nil
 }
 
 // StartAll starts every node.
