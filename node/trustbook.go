@@ -26,9 +26,8 @@ var ErrTrustMoved = errors.New("the trust list has changed meanwhile")
 
 // trustBook is this member's trust list, kept in the store.
 type trustBook struct {
-	mu       sync.RWMutex
-	list     *trust.List    // never changed, only replaced
-	unlogged []trust.Change // from before this node was: they came with its pack
+	mu   sync.RWMutex
+	list *trust.List // never changed, only replaced
 }
 
 func loadTrust(s store.Entries) (*trustBook, error) {
@@ -40,7 +39,6 @@ func loadTrust(s store.Entries) (*trustBook, error) {
 	if err == nil {
 		err = json.Unmarshal(raw, b.list)
 	}
-	b.unlogged = b.list.History
 	if err == nil {
 		err = s.Settings(trustLogPrefix, func(_ string, raw []byte) error {
 			var c trust.Change
@@ -120,7 +118,7 @@ func (n *Node) changeTrust(tell bool, change func(*trust.List) ([]trust.Change, 
 	if err != nil || len(made) == 0 {
 		return nil, err
 	}
-	settings, err := trustSettings(next, slices.Concat(n.trust.unlogged, made))
+	settings, err := trustSettings(next, made)
 	if err != nil {
 		return nil, fmt.Errorf("write trust list: %w", err)
 	}
@@ -150,7 +148,7 @@ func (n *Node) changeTrust(tell bool, change func(*trust.List) ([]trust.Change, 
 		n.private.staged(o)
 	}
 	n.trust.mu.Lock()
-	n.trust.list, n.trust.unlogged = next, nil
+	n.trust.list = next
 	n.trust.mu.Unlock()
 	n.pulse.beat()
 	return slices.Clone(made), nil
