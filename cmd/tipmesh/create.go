@@ -58,6 +58,7 @@ func (o *MemberOptions) check(gopts *GlobalOptions) (home.MemberOptions, error) 
 type CreateOptions struct {
 	MemberOptions
 	TLP, PAP, Rules                               string
+	Recovery                                      []string
 	Answer, Erasure, CutOff, Fresh, Settle, Epoch durationFlag
 	Context                                       bool
 }
@@ -79,6 +80,7 @@ hold for the whole mesh.`,
 	opts.addFlags(f)
 	f.StringVar(&opts.TLP, "tlp", "green", "house rule: TLP unless said")
 	f.StringVar(&opts.PAP, "pap", "green", "house rule: PAP unless said")
+	f.StringSliceVar(&opts.Recovery, "recovery", nil, "recovery `keys`: .pub files, or hexadecimal")
 	f.StringVar(&opts.Rules, "rules", "", "`file` with the house rules in words")
 	f.BoolVar(&opts.Context, "require-context", false, "house rule: refuse what has no context")
 	f.Var(&opts.Answer, "answer-time", "house rule: time to answer an invitation")
@@ -137,11 +139,15 @@ func runCreate(opts *CreateOptions, gopts *GlobalOptions, name string) error {
 		}
 		rules.Text = string(raw)
 	}
+	recovery, err := recoveryKeys(opts.Recovery)
+	if err != nil {
+		return err
+	}
 	gopts.previewf("Found %s in %s, as %s (%s), governor 1 of 1.", clean(name), dir, clean(member.Member), member.Handle)
 	if ok, err := gopts.confirm("Create?"); !ok || err != nil {
 		return err
 	}
-	made, err := home.Create(dir, home.CreateOptions{MemberOptions: member, Mesh: name, Rules: rules})
+	made, err := home.Create(dir, home.CreateOptions{MemberOptions: member, Mesh: name, Rules: rules, Recovery: recovery})
 	if err != nil {
 		return err
 	}
@@ -160,6 +166,9 @@ func runCreate(opts *CreateOptions, gopts *GlobalOptions, name string) error {
 	gopts.sayf("  you          %s (%s)", clean(member.Member), member.Handle)
 	gopts.sayf("  governors    %s, 1 of 1 signs         add two more before you rely on it", member.Handle)
 	gopts.sayf("  house rules  TLP:%s and PAP:%s unless said", upper(rules.TLP), upper(rules.PAP))
+	if len(recovery) > 0 {
+		gopts.sayf("  recovery     %d keys; %d of them can replace governors, with the new ones", len(recovery), len(recovery)/2+1)
+	}
 	keys := "keys 0600"
 	if member.Passphrase != nil {
 		keys += " under your passphrase"

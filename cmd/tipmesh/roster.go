@@ -63,10 +63,13 @@ nothing at all.`,
 			},
 		},
 		newProposeGovernorsCommand(gopts, opts),
+		newProposeRulesCommand(gopts, opts),
+		newProposeLiftCommand(gopts, opts),
 	)
 	opts.addFlags(propose.PersistentFlags())
 	propose.PersistentFlags().StringVar(&opts.Why, "why", "", "the `reason`; everybody in the mesh sees it")
-	return newNounCommand("roster", "Who is in, and who decides", show, propose, sign, log)
+	return newNounCommand("roster", "Who is in, and who decides", show, propose, sign, log,
+		newSuspendCommand(gopts), newPinCommand(gopts), newRecoveryKeyCommand(gopts))
 }
 
 func newProposeGovernorsCommand(gopts *GlobalOptions, opts *ProposeOptions) *cobra.Command {
@@ -103,6 +106,11 @@ func runRosterShow(ctx context.Context, gopts *GlobalOptions) error {
 			if m.State != "active" {
 				state = "   " + clean(m.State)
 			}
+			for _, s := range r.Suspensions {
+				if s.Member.ID == m.ID {
+					state = fmt.Sprintf("   suspended by %s from %s until %s UTC", nameOf(&s.By), minute(s.From), minute(s.Until))
+				}
+			}
 			gopts.sayf("  %-12s  %s%s", clean(m.Name), cut(clean(m.Title), 48), state)
 		}
 		if len(r.Open) > 0 {
@@ -111,6 +119,12 @@ func runRosterShow(ctx context.Context, gopts *GlobalOptions) error {
 		for _, p := range r.Open {
 			gopts.sayf("  %s  %s%s", clean(p.Ref), proposalText(&p), askedBy(&p))
 			gopts.sayf("    signed: %s   needs %d   missing one of: %s", names(p.Signed), p.Needs, names(p.Missing))
+			if p.RecoveryNeeds > 0 {
+				gopts.sayf("    or of the present governors in place: %d recovery keys, %d have signed", p.RecoveryNeeds, len(p.RecoverySigned))
+			}
+			if p.State == "rival" {
+				gopts.sayf("    rivalled by another change: agree which one counts, then each: tipmesh roster pin %s", clean(p.Ref))
+			}
 		}
 		for _, g := range r.Guests {
 			gopts.sayf("  guest %s (%s), words %s", nameOf(&g.Member), cut(clean(g.Title), 30), clean(strings.Join(g.Words, "-")))
@@ -145,6 +159,12 @@ func proposalText(p *api.Proposal) string {
 		return "remove " + title
 	case api.OpGovernors:
 		return fmt.Sprintf("governors %s, %d sign", names(p.Governors), p.Sign)
+	case api.OpRules:
+		if p.Rules != nil {
+			return "house rules " + strings.Join(rulesText(p.Rules), ", ")
+		}
+	case api.OpLift:
+		return "let " + title + " in again"
 	}
 	return clean(p.Op) + " " + title
 }
@@ -212,7 +232,10 @@ func runRosterSign(ctx context.Context, opts *SigningOptions, gopts *GlobalOptio
 			}
 		}
 		if opts.elsewhere() {
-			_, done, err := opts.sign(ctx, gopts, c, http.MethodPost, api.SignPath(p.ID), nil)
+			done, err := signRecovery(ctx, gopts, c, opts, p)
+			if err == nil && !done {
+				_, done, err = opts.sign(ctx, gopts, c, http.MethodPost, api.SignPath(p.ID), nil)
+			}
 			if err != nil || !done {
 				return err
 			}
@@ -290,7 +313,7 @@ func runProposeGovernors(ctx context.Context, opts *ProposeOptions, gopts *Globa
 	}
 	gopts.previewf("Governors become %s; %d of %d sign from then on.", clean(strings.Join(p.Governors, ", ")), p.Sign, len(p.Governors))
 	if len(p.Governors) == 2 {
-		gopts.previewf("Mind: with two governors both must sign, and neither can be removed.")
+		gopts.previewf("Mind: with two governors both must sign, and only recovery keys can remove one.")
 	}
 	return propose(ctx, opts, gopts, p)
 }

@@ -52,6 +52,8 @@ type CreateOptions struct {
 	MemberOptions
 	Mesh  string // its name
 	Rules protocol.Rules
+	// Recovery are public keys, kept offline, that can replace lost governors.
+	Recovery []protocol.Key
 }
 
 // Made is a home that was made or found.
@@ -72,7 +74,7 @@ func Create(dir string, o CreateOptions) (*Made, error) {
 		var nonce [16]byte
 		rand.Read(nonce[:])
 		charter, err := protocol.NewStatement(protocol.MeshID{}, &protocol.Charter{Name: o.Mesh,
-			Governors: []protocol.Key{protocol.KeyOf(k.member)}, Threshold: 1, Rules: o.Rules, Nonce: nonce}, k.at, k.member)
+			Governors: []protocol.Key{protocol.KeyOf(k.member)}, Threshold: 1, Rules: o.Rules, Recovery: o.Recovery, Nonce: nonce}, k.at, k.member)
 		if err != nil {
 			return err
 		}
