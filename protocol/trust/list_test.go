@@ -3,7 +3,10 @@ package trust_test
 import (
 	"bytes"
 	"encoding/json"
+	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/tipmesh/tipmesh/protocol"
 	"github.com/tipmesh/tipmesh/protocol/trust"
@@ -67,5 +70,51 @@ func checkListJSON(t *testing.T, l *trust.List) {
 	}
 	if err := json.Unmarshal([]byte(`{"default":{"use":"all"}}`), again); err == nil {
 		t.Error("a bad list is read")
+	}
+}
+
+// Edits are made together or not at all, and what makes one list of another does.
+func TestListEdits(t *testing.T) {
+	l := trust.NewList()
+	bob, cat, dan := protocol.MemberID{1}, protocol.MemberID{2}, protocol.MemberID{3}
+	decide := func(alias string) *trust.Decision {
+		d := trust.DefaultDecision()
+		d.Alias = alias
+		return &d
+	}
+	if made, err := l.Apply([]trust.Edit{{Member: cat, New: decide("kitty")}, {Member: bob, New: decide("bobby")}, {Member: dan}}, 1); err != nil || len(made) != 2 {
+		t.Fatalf("%v %v", made, err)
+	}
+	before := l.Clone()
+	for _, bad := range [][]trust.Edit{
+		{{Member: bob}, {}}, // the default line cannot go
+		{{Member: bob}, {Member: dan, New: decide("kitty")}},
+		{{Member: bob}, {New: decide("all")}},
+		{{Member: bob, Why: strings.Repeat("x", protocol.MaxText+1)}},
+	} {
+		if made, err := l.Apply(bad, 2); err == nil || len(made) != 0 {
+			t.Errorf("%+v is made", bad)
+		}
+		if d := cmp.Diff(before, l); d != "" {
+			t.Error(d)
+		}
+	}
+	// Aliases change hands within the edits.
+	next := l.Clone()
+	next.Default.Send = "red"
+	next.Members[cat], next.Members[dan] = *decide("bobby"), *decide("kitty")
+	delete(next.Members, bob)
+	edits := l.Edits(next)
+	if len(edits) != 4 || !edits[0].Member.IsZero() || edits[1].New != nil {
+		t.Errorf("%+v", edits)
+	}
+	if _, err := l.Apply(edits, 3); err != nil {
+		t.Fatal(err)
+	}
+	if again := l.Edits(next); len(again) != 0 || l.Version != 6 || len(l.History) != 6 {
+		t.Errorf("%+v, %d changes", again, len(l.History))
+	}
+	if len(before.History) != 2 || before.Default.Send != "amber" || before.Members[bob].Alias != "bobby" {
+		t.Errorf("the copy has changed: %+v", before)
 	}
 }
