@@ -98,6 +98,8 @@ func (n *Node) learn(list ...*protocol.Statement) (kept int, err error) {
 			}
 			if errors.Is(err, trust.ErrUnknownSigner) {
 				unknown++
+			} else if s.Kind == protocol.KindMark {
+				continue // a newer one is held: nothing is lost
 			}
 			rest = append(rest, s)
 		}
@@ -107,7 +109,11 @@ func (n *Node) learn(list ...*protocol.Statement) (kept int, err error) {
 			break
 		}
 		p := n.ledger.plan(take...)
-		n.refused.add(ReasonQuota, len(take)-len(p.add))
+		for _, s := range take {
+			if s.Kind != protocol.KindMark && !slices.Contains(p.add, s) {
+				n.refused.add(ReasonQuota, 1)
+			}
+		}
 		if len(p.add) > 0 {
 			if _, err := n.store.Commit(n.context(), commitOf(p.add)); err != nil {
 				return kept, fmt.Errorf("store statements: %w", err)
