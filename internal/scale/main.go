@@ -46,7 +46,7 @@ func run(p plan, sizes string, seed uint64, out string) error {
 	results := p.simulate(seed, func(nodes int) {
 		fmt.Fprintf(os.Stderr, "%d nodes: a part done after %s\n", nodes, time.Since(began).Round(time.Second))
 	})
-	page := report(p, seed, results, time.Since(began), began)
+	page := report(p, seed, results, began)
 	if out == "" {
 		_, err := fmt.Print(page)
 		return err

@@ -44,7 +44,7 @@ func TestSmallMeshes(t *testing.T) {
 			t.Errorf("%d nodes: a newcomer: %+v", nodes, n)
 		}
 	}
-	page := report(p, 3, results, time.Second, time.Unix(0, 0))
+	page := report(p, 3, results, time.Unix(0, 0))
 	for _, bad := range []string{"%!", "NaN", "Inf"} {
 		if strings.Contains(page, bad) {
 			t.Errorf("the page says %q:\n%s", bad, page)
