@@ -29,6 +29,9 @@
 // until a pin names one, or one of its descendants. A pinned change shuts out its
 // rivals even before its approvals are known.
 //
+// More than half of the charter's recovery keys may approve a change of governors
+// in place of the list it replaces, and decide nothing else.
+//
 // Only an Approval approves: the signature under a proposal does not, so that an
 // inviter can propose what it leaves to others to decide. An approval counts for
 // one seat, whatever became of the governor since: removing a governor must
@@ -45,7 +48,8 @@
 // of the line, or if any later element of the line names it in Accepts. An
 // admission or cut that is made but not accepted is void. A removal that is made
 // bites always: accepted it removes, else (an older or rival element) it suspends.
-// A later change confirms it by naming it; a re-admission dismisses it.
+// A later change confirms it by naming it; a re-admission overrides it; an
+// accepted dismissal drops it.
 //
 // A member is active if an accepted admission of it names every removal of it
 // that is made. Founders are admitted by the charter, which names none and is
@@ -73,7 +77,25 @@
 // A node that the present
 // card neither names nor retires ends at 0 until it does.
 //
-// # Not yet
+// # House rules
 //
-// Recovery keys of the charter, suspensions by one governor and marks.
+// Changes of the house rules chain from the charter, and are accepted as
+// admissions are; of several that follow one the lowest ID counts, so that no
+// node needs to choose.
+//
+// # Suspensions
+//
+// One governor may suspend a member for a time: once in SuspensionGap for a
+// member whoever signs, one at a time for a governor. Which count is decided by
+// the statements' own times, earliest first, so by the set alone. Only At looks
+// at a clock: it gives the roster as it is at a time. Nothing is cut, and the
+// suspended governor's approvals count, also for the dismissal that lifts it: k
+// governors that want it back are enough, whoever they are. A suspension that
+// counts is a departure from when it is known, so that the epochs of before are
+// of no use, whatever the clocks say.
+//
+// # Marks
+//
+// A governor's node says which roster it sees. The newest of each is kept. Whoever
+// runs a node judges by them how fresh its own roster is.
 package trust
