@@ -21,7 +21,7 @@ type panel struct {
 }
 
 var panels = []panel{
-	{"until the last node holds it", "ms", func(v float64) string { return fmt.Sprintf("%g ms", v) }, []series{
+	{"until the last node holds it", "ms", seconds, []series{
 		{"one indicator", "#0b6e99", func(r *result) float64 { return ms(r.Small[0]) }},
 		{"5 % lost", "#8a63d2", func(r *result) float64 { return ms(r.Small[2]) }},
 		{"100 KiB", "#2e8b57", func(r *result) float64 { return ms(r.Bulk) }},
@@ -33,6 +33,14 @@ var panels = []panel{
 		{"one indicator, gossip", "#2e8b57", func(r *result) float64 { return r.Small[0].Gossip }},
 		{"one removal", "#c0392b", func(r *result) float64 { return r.Online.PerNode }},
 	}},
+}
+
+// seconds prints milliseconds.
+func seconds(v float64) string {
+	if v >= 1000 {
+		return fmt.Sprintf("%g s", v/1000)
+	}
+	return fmt.Sprintf("%g ms", v)
 }
 
 func ms(c cost) float64 { return float64(c.Times.Max.Milliseconds()) }
