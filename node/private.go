@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -27,6 +28,10 @@ const (
 	maxPrivateBytes = 1 << 20 // and bytes of all of them: a stolen node must not fill the others, and a pack takes them all
 	maxPrivateValue = 256 << 10
 	letterBytes     = 512 << 10 // values put into one letter
+
+	// The latest time of a value: one by a stolen node must leave later ones to
+	// those that take its place.
+	maxPrivateTime = math.MaxInt64 / 2
 )
 
 // ErrPrivateFull tells that the nodes of this member keep too much in common.
@@ -88,7 +93,7 @@ func (p *private) put(o protocol.Own) {
 func (p *private) fits(o protocol.Own) error {
 	old, held := p.by[o.Name]
 	switch {
-	case len(o.Name) == 0 || len(o.Name) > protocol.MaxName || len(o.Value) > maxPrivateValue:
+	case len(o.Name) == 0 || len(o.Name) > protocol.MaxName || len(o.Value) > maxPrivateValue || o.Time > maxPrivateTime:
 		return fmt.Errorf("keep %.40q for own nodes: %w", o.Name, protocol.ErrMalformed)
 	case !held && len(p.by) >= maxPrivate, p.size+weight(o)-weight(old) > maxPrivateBytes:
 		return ErrPrivateFull
