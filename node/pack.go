@@ -104,11 +104,18 @@ func OpenPack(sealed []byte, key protocol.Key, id *seal.Identity) (*Pack, error)
 		}
 		p.list = append(p.list, s)
 	}
-	if m, ok := p.roster().ByNode(key); !ok || m.ID != p.Member {
+	m, ok := p.roster().ByNode(key)
+	if !ok || m.ID != p.Member {
 		return nil, fmt.Errorf("open pack: node %s: %w", key.Short(), ErrUnnamed)
 	}
-	if _, err := p.Identities(); err != nil {
+	ids, err := p.Identities()
+	if err != nil {
 		return nil, fmt.Errorf("open pack: %w", err)
+	}
+	// Anybody can seal something to a node that a card names. Only the member has
+	// the identity of the recipient that its card names.
+	if !slices.ContainsFunc(ids, func(id *seal.Identity) bool { return id.Recipient() == m.Card.Recipient }) {
+		return nil, fmt.Errorf("open pack: %w: it lacks the age identity of the member's card, so no node of the member may have made it", protocol.ErrMalformed)
 	}
 	return p, nil
 }
