@@ -28,7 +28,7 @@ const (
 	maxGroups      = 1024     // groups in all,
 	maxGroupsOf    = 128      // and of those that one member told of first
 	maxGroupBytes  = 16 << 20 // states that one member told of first, in bytes
-	maxLooseStates = 64       // states of a group whose signer may not, as far as is known, sign them
+	maxLooseStates = 64       // states of a group by one member that may not, as far as is known, sign them
 	maxDeputyTurns = 64       // states of a group by one deputy
 	maxLeavesOf    = 16       // leaves of a group by one member
 )

@@ -1,8 +1,10 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/tipmesh/tipmesh/protocol"
@@ -291,14 +293,18 @@ func (n *Node) groupLetters(s *protocol.AudienceState, before, after *audience.G
 	return letters, err
 }
 
-// statesOf gives the states held of a group.
+// statesOf gives the states held of a group, each after the one that it follows:
+// who gets them in several letters keeps few whose predecessor is missing.
 func (n *Node) statesOf(id protocol.AudienceID) (out []any) {
 	n.groups.mu.Lock()
 	defer n.groups.mu.Unlock()
-	if b := n.groups.by[id]; b != nil {
-		for _, t := range b.states {
-			out = append(out, t.AudienceState)
-		}
+	b := n.groups.by[id]
+	if b == nil {
+		return nil
+	}
+	list := slices.SortedFunc(maps.Values(b.states), func(a, b *toldState) int { return cmp.Compare(a.Number, b.Number) })
+	for _, t := range list {
+		out = append(out, t.AudienceState)
 	}
 	return out
 }

@@ -125,13 +125,18 @@ func (b *groupBook) firm(s *protocol.AudienceState, signer protocol.MemberID) bo
 	return prev != nil && prev.Owner == s.Owner && (signer == s.Owner || slices.Contains(prev.Deputies, signer))
 }
 
-// census counts the states that are firm and that are not, and those by a member.
+// census counts the states that are firm, and those by a member: that are not
+// firm, and that are. One member's must not keep out what another signed after a
+// state that is still on its way, such as the removal of the first.
 func (b *groupBook) census(r *trust.Roster, of protocol.MemberID) (firm, loose, turns int) {
 	for _, t := range b.states {
 		signer, ok := r.Author(t.Signer)
 		switch {
-		case !ok || !b.firm(t.AudienceState, signer.ID):
-			loose++
+		case !ok:
+		case !b.firm(t.AudienceState, signer.ID):
+			if signer.ID == of {
+				loose++
+			}
 		case signer.ID == of:
 			turns++
 			fallthrough
