@@ -126,11 +126,18 @@ func (n *Node) lives(e *epoch) bool {
 	return e.Time >= now.Add(-epochLifetime).UnixMilli() && e.Time <= now.Add(epochAhead).UnixMilli()
 }
 
-// present gives the usable epoch of the lowest ID, or nil.
+// present gives the usable epoch of the lowest ID, or nil. In a group one that
+// this node has written under comes first: each has feeds of its own, and who
+// makes epoch after epoch must not use up those that a node may begin.
 func (n *Node) present(c circle) (best *epoch) {
+	begun := false
 	for _, e := range n.keys.all() {
-		if n.usable(e, c) && (best == nil || e.ID().Compare(best.ID()) < 0) {
-			best = e
+		if !n.usable(e, c) {
+			continue
+		}
+		mine := c.group != nil && n.hasSetting(n.feedSetting(protocol.EntrySealed, e))
+		if best == nil || mine && !begun || mine == begun && e.ID().Compare(best.ID()) < 0 {
+			best, begun = e, mine
 		}
 	}
 	return best
