@@ -226,6 +226,9 @@ func (n *Node) makeEpoch(c circle) (*epoch, error) {
 	}
 	settings := map[string][]byte{epochPrefix + made.ID().String(): made.Raw()}
 	recipients := n.recipients(c.readers)
+	if !c.full { // nobody else hands it to a further or restored node of this member
+		recipients = n.allRecipients(c.readers)
+	}
 	if len(recipients) == 0 {
 		if _, err := n.store.Commit(n.ctx, &store.Commit{Settings: settings}); err != nil {
 			return nil, fmt.Errorf("make epoch: %w", err)
