@@ -37,7 +37,7 @@ func (h *History) checkGroups(in []int) {
 			}
 		}
 	}
-	h.say("%d groups, %d shares with them, %d times somebody who was out tried to read one", len(last), len(h.inside), h.tried)
+	h.sum("%d groups, %d shares with them, %d times somebody who was out tried to read one", len(last), len(h.inside), h.tried)
 }
 
 // checkGroupsAgree gives the groups as those who are in see them.
@@ -58,7 +58,7 @@ func (h *History) checkGroupsAgree(in []int) map[protocol.AudienceID]*audience.G
 			}
 			other, ok := h.Members[i].Node.Group(id)
 			if !ok && !h.foundedInTime(in, id) {
-				h.say("group %s was founded beyond a cut: node %d does not know of it", id.Short(), i)
+				h.sum("group %s was founded beyond a cut: node %d does not know of it", id.Short(), i)
 			} else if !ok {
 				h.T.Errorf("seed %d: node %d sees member %d in group %s, which does not know of it", h.opt.Seed, by[id], i, id.Short())
 			} else if other.Head.ID() != g.Head.ID() || !slices.Equal(other.Members, g.Members) || !slices.Equal(other.Departures, g.Departures) {
@@ -127,9 +127,6 @@ func (h *History) payload(in []int, a Acked) *store.Entry {
 
 // opens reports whether any epoch that a node has or had opens an entry.
 func (h *History) opens(p *Member, e *store.Entry) bool {
-	if p.disk != nil && (p.Node != nil || h.opt.Open == nil) {
-		h.keepOnce(p.Index)
-	}
 	for _, id := range h.epochs[p.Index] {
 		if protocol.TagFor(id.String(), e.Header.Feed) != e.Header.Tag {
 			continue
@@ -139,14 +136,6 @@ func (h *History) opens(p *Member, e *store.Entry) bool {
 		}
 	}
 	return false
-}
-
-// keepOnce is keep, once after everything was healed.
-func (h *History) keepOnce(i int) {
-	if !h.kept[i] {
-		h.kept[i] = true
-		h.keep(i)
-	}
 }
 
 // expectGroups has the checks look for the shares with groups at those who are in
@@ -186,5 +175,5 @@ func (h *History) checkLowered(in []int) {
 			}
 		}
 	}
-	h.say("%d times somebody whom a trust list left out tried to read", tried)
+	h.sum("%d times somebody whom a trust list left out tried to read", tried)
 }

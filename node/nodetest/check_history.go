@@ -20,10 +20,16 @@ import (
 func (h *History) Check() {
 	h.T.Helper()
 	in := h.In()
+	for i, p := range h.Members {
+		if p.disk != nil && (p.Node != nil || h.opt.Open == nil) {
+			h.keep(i)
+		}
+	}
 	h.expectGroups(in)
 	h.forgetSpoilt(in)
 	h.Mesh.Check(in...)
 	h.checkGroups(in)
+	h.checkWithdrawn(in)
 	h.checkLowered(in)
 	h.checkForksAreReported(in)
 	h.checkOnlySpoiltHomesStop(in)
@@ -195,7 +201,7 @@ func (h *History) checkRemovedReadsNothingNew(i int, in []int) {
 	if !ok {
 		return // it never was in
 	}
-	key := protocol.KeyOf(p.nodeKey)
+	key, by := protocol.KeyOf(p.nodeKey), h.lastRemovals(in[0], p.ID)
 	after := func(e store.Entry) bool {
 		s := h.before[e.Header.Roster]
 		if e.Header.Kind != protocol.EntrySealed || e.Payload == nil || s == nil {
@@ -203,6 +209,9 @@ func (h *History) checkRemovedReadsNothingNew(i int, in []int) {
 		}
 		if last.State == trust.StateActive {
 			return p.first != nil && s.ended[key]
+		}
+		if _, out := s.out[p.ID]; len(by) > 0 {
+			return out && slices.ContainsFunc(by, func(id protocol.StatementID) bool { return s.removals[id] })
 		}
 		return s.out[p.ID] == last.Removal
 	}
@@ -213,7 +222,7 @@ func (h *History) checkRemovedReadsNothingNew(i int, in []int) {
 		}
 	})
 	ids := h.reach(p)
-	h.say("node %d is out: %d epochs tried on %d entries", i, len(ids), sealed)
+	h.sum("node %d is out, its member %s by %s: %d epochs tried on %d entries", i, last.State, last.Removal.Short(), len(ids), sealed)
 	h.each(func(e store.Entry) {
 		if !after(e) {
 			return
@@ -230,12 +239,25 @@ func (h *History) checkRemovedReadsNothingNew(i int, in []int) {
 	})
 }
 
+// lastRemovals gives the removals of a member that no admission came after.
+func (h *History) lastRemovals(i int, m protocol.MemberID) (out []protocol.StatementID) {
+	n := h.Members[i].Node
+	for _, p := range n.Roster().Proposals {
+		if p.Subject == m && removes(p) {
+			out = append(out, p.ID)
+		}
+	}
+	for _, s := range n.Statements() {
+		if a, ok := s.Doc().(*protocol.Admission); ok && a.Member == m {
+			out = slices.DeleteFunc(out, func(id protocol.StatementID) bool { return slices.Contains(a.Removed, id) })
+		}
+	}
+	return out
+}
+
 // reach gives the epochs that a node had or can get out of any letter, with the
 // identities it had and those that letters tell it.
 func (h *History) reach(p *Member) epochSet {
-	if p.disk != nil && (p.Node != nil || h.opt.Open == nil) {
-		h.keepOnce(p.Index)
-	}
 	out := maps.Clone(h.epochs[p.Index])
 	if out == nil {
 		out = epochSet{}

@@ -26,48 +26,51 @@ type History struct {
 	*Mesh
 	rng *rand.Rand // of the present step
 
-	mu       sync.Mutex                 // guards what the network's filter reads
-	down     map[int]bool               // cut off from the network while they go down
-	groups   map[int]int                // partition
-	mute     map[[2]int]bool            // from, to: nothing passes
-	copied   map[int]bool               // their home was put back or used twice
-	moving   map[int]ed25519.PrivateKey // of nodes that are to take over
-	away     map[int]bool               // members that wait to be let in, or in again
-	epochs   map[int]epochSet           // what each member held when a disk of its was given up
-	before   map[protocol.Hash]*standing
-	shares   int
-	founded  int          // groups
-	inside   []insider    // shares with groups
-	kept     map[int]bool // whose epochs have been read after everything was healed
-	tried    int
-	seconds  int          // further nodes
-	ended    map[int]bool // that were retired
-	restored int
-	keys     map[protocol.Key]int     // whose every node key is that was used
-	ids      map[int][]*seal.Identity // of the member, what each node kept of them
-	log      []string
-	writes   sync.WaitGroup
+	mu        sync.Mutex                 // guards what the network's filter reads
+	down      map[int]bool               // cut off from the network while they go down
+	groups    map[int]int                // partition
+	mute      map[[2]int]bool            // from, to: nothing passes
+	moving    map[int]ed25519.PrivateKey // of nodes that are to take over
+	away      map[int]bool               // members that wait to be let in, or in again
+	epochs    map[int]epochSet           // what each member held when a disk of its was given up
+	before    map[protocol.Hash]*standing
+	shares    int
+	founded   int       // groups
+	inside    []insider // shares with groups
+	tried     int
+	seconds   int          // further nodes
+	ended     map[int]bool // that were retired
+	suspended []protocol.MemberID
+	until     time.Time // the last suspension ends
+	withdrawn []*withdrawal
+	restored  int
+	keys      map[protocol.Key]int     // whose every node key is that was used
+	ids       map[int][]*seal.Identity // of the member, what each node kept of them
+	log       []string
+	writes    sync.WaitGroup
 }
 
 // standing is who was out in one roster, and by what, and which nodes of those
 // who were in were there no more.
 type standing struct {
-	out   map[protocol.MemberID]protocol.StatementID
-	ended map[protocol.Key]bool
+	out      map[protocol.MemberID]protocol.StatementID
+	removals map[protocol.StatementID]bool // that were approved
+	ended    map[protocol.Key]bool
 }
 
 // Play runs a history of so many steps and heals everything at its end: all
 // nodes run, nothing is lost, and all that are in are in step, or the test fails.
 func Play(m *Mesh, steps int) *History {
 	m.T.Helper()
-	h := &History{Mesh: m, down: map[int]bool{}, groups: map[int]int{}, mute: map[[2]int]bool{}, copied: map[int]bool{},
-		moving: map[int]ed25519.PrivateKey{}, away: map[int]bool{}, epochs: map[int]epochSet{}, before: map[protocol.Hash]*standing{}, kept: map[int]bool{}, ended: map[int]bool{},
+	h := &History{Mesh: m, down: map[int]bool{}, groups: map[int]int{}, mute: map[[2]int]bool{},
+		moving: map[int]ed25519.PrivateKey{}, away: map[int]bool{}, epochs: map[int]epochSet{}, before: map[protocol.Hash]*standing{}, ended: map[int]bool{},
 		keys: map[protocol.Key]int{}, ids: map[int][]*seal.Identity{}}
 	m.T.Cleanup(func() {
 		if m.T.Failed() {
 			m.T.Logf("seed %d:\n%s", m.opt.Seed, strings.Join(h.log, "\n"))
 		}
 	})
+	m.copied = map[int]bool{}
 	m.Net.Filter(h.passes)
 	// While an entry is committed, its writer's roster stays as it is.
 	m.wrote = func(p *Member, _ *protocol.Header) { h.noteAt(p.Node) }
@@ -93,6 +96,13 @@ func (h *History) at(k int) { h.rng = rand.New(rand.NewPCG(h.opt.Seed, uint64(in
 
 func (h *History) say(format string, args ...any) {
 	h.set(func() { h.log = append(h.log, time.Now().Format("04:05.000 ")+fmt.Sprintf(format, args...)) })
+}
+
+// sum says what a check had to look at; go test -v shows it.
+func (h *History) sum(format string, args ...any) {
+	h.T.Helper()
+	h.say(format, args...)
+	h.T.Logf(format, args...)
 }
 
 // passes is the network's filter.
@@ -143,6 +153,9 @@ var steps = []struct {
 	{2, (*History).age},
 	{1, (*History).rotate},
 	{1, (*History).restore},
+	{2, (*History).suspend},
+	{1, (*History).rules},
+	{3, (*History).withdraw},
 	{2, (*History).carryOver},
 	{1, (*History).putBackOlder},
 	{1, (*History).useTwice},
@@ -218,9 +231,14 @@ func (h *History) noteAt(n *node.Node) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.before[r.Digest()] == nil {
-		s := &standing{map[protocol.MemberID]protocol.StatementID{}, map[protocol.Key]bool{}}
+		s := &standing{map[protocol.MemberID]protocol.StatementID{}, map[protocol.StatementID]bool{}, map[protocol.Key]bool{}}
+		for _, p := range r.Proposals {
+			s.removals[p.ID] = removes(p)
+		}
 		for _, m := range r.DepartedMembers() {
-			s.out[m.ID] = m.Removal
+			if m.Until == 0 { // of a suspension the digest does not tell
+				s.out[m.ID] = m.Removal
+			}
 		}
 		for key := range h.keys {
 			m, ok := r.Author(key)
@@ -228,6 +246,11 @@ func (h *History) noteAt(n *node.Node) {
 		}
 		h.before[r.Digest()] = s
 	}
+}
+
+// removes reports whether a proposal is a removal that was approved.
+func removes(p *trust.Proposal) bool {
+	return p.Kind == protocol.KindRemoval && (p.State == trust.ProposalDone || p.State == trust.ProposalSuspends)
 }
 
 // How many times ten seconds a mesh gets to come to rest.
@@ -274,6 +297,8 @@ func (h *History) heal() {
 	}
 	h.say("all healed")
 	h.writes.Wait()
+	time.Sleep(max(0, time.Until(h.until)))
+	h.sweep()
 	for k := 0; k < restLeast || k < restMost && !h.rested(); k++ {
 		time.Sleep(10 * time.Second)
 		h.govern()

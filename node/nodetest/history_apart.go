@@ -30,7 +30,7 @@ func (h *History) apart(i, but int, end func()) bool {
 	if between < 0 {
 		return false
 	}
-	h.say("%d hears %d alone, which passes on what it hears of it", i, between)
+	h.sum("%d hears %d alone, which passes on what it hears of it", i, between)
 	h.mend(0)
 	h.writes.Wait()
 	h.set(func() {

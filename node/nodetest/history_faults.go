@@ -18,7 +18,7 @@ func (h *History) start(i int) {
 	if p.Node != nil || h.away[i] {
 		return
 	}
-	if h.rng.IntN(3) == 0 {
+	if h.rng.IntN(3) == 0 && !h.opt.Exact {
 		p.Clock = clocks[h.rng.IntN(len(clocks))]
 	}
 	h.say("start %d, its clock is off by %v", i, p.Clock)

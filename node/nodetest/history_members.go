@@ -88,7 +88,7 @@ func (h *History) readmit(int) {
 		return
 	}
 	r := g.Node.Roster()
-	out := r.DepartedMembers()
+	out := slices.DeleteFunc(r.DepartedMembers(), func(m *trust.Member) bool { return m.Until != 0 })
 	if len(out) == 0 {
 		return
 	}
@@ -114,7 +114,7 @@ func (h *History) readmit(int) {
 	h.must(g.Node.Submit(s))
 	a := &protocol.Admission{Member: m.ID, Line: r.Line, Card: s.ID()}
 	for _, q := range r.Proposals {
-		if q.Kind == protocol.KindRemoval && q.Subject == m.ID && (q.State == trust.ProposalDone || q.State == trust.ProposalSuspends) {
+		if q.Subject == m.ID && removes(q) {
 			a.Removed = append(a.Removed, q.ID)
 		}
 	}

@@ -60,7 +60,7 @@ func (h *History) second(i int) {
 	h.must(h.open(q))
 	h.must(pack.Unpack(context.Background(), q.disk.Store))
 	h.must(h.close(q))
-	h.say("%d is a further node of %d", j, i)
+	h.sum("%d is a further node of %d", j, i)
 	h.start(j)
 }
 
@@ -77,7 +77,7 @@ func (h *History) retire(int) {
 		}
 		act := func() {
 			_, err := n.SetCard(n.Retires(protocol.KeyOf(q.nodeKey)))
-			h.say("%d retires %d: %v", i, j, err)
+			h.sum("%d retires %d: %v", i, j, err)
 			h.ended[j] = err == nil
 		}
 		if q.Node == nil || h.rng.IntN(2) == 0 || !h.apart(j, i, act) {
@@ -94,7 +94,7 @@ func (h *History) age(i int) {
 	}
 	n := h.Members[i].Node
 	_, err := n.SetCard(n.ChangesAge())
-	h.say("%d changes its age identity: %v", i, err)
+	h.sum("%d changes its age identity: %v", i, err)
 }
 
 // nextKey is the member key after so many others.
@@ -118,7 +118,7 @@ func (h *History) rotate(i int) {
 	h.must(err)
 	p.taken, p.key = p.taken+1, key
 	p.present.Store(&key)
-	h.say("%d rotates its key: %v", i, p.Node.Bring(s))
+	h.sum("%d rotates its key: %v", i, p.Node.Bring(s))
 }
 
 // restore loses a machine: a backup of it is restored under another node key, and
@@ -148,7 +148,7 @@ func (h *History) restore(i int) {
 		return
 	}
 	h.restored++
-	h.say("%d loses its machine and restores a backup, %d is given the card", i, at)
+	h.sum("%d loses its machine and restores a backup, %d is given the card", i, at)
 	old := protocol.KeyOf(p.nodeKey)
 	card := *m.Card
 	h.swap(i, older)
@@ -188,5 +188,5 @@ func (h *History) carryOver(i int) {
 		h.must(err)
 		took.Add(t)
 	}
-	h.say("carry from %d to %d: %d new, %d held, refused %v", i, j, took.New, took.Held, took.Refused)
+	h.sum("carry from %d to %d: %d new, %d held, refused %v", i, j, took.New, took.Held, took.Refused)
 }

@@ -3,6 +3,7 @@ package nodetest
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/tipmesh/tipmesh/node"
 	"github.com/tipmesh/tipmesh/protocol"
@@ -31,9 +32,11 @@ func (h *History) distrust(i int) {
 // writeNarrow shares as the trust list has it, and tells who has to know the share
 // and who must not.
 func (h *History) writeNarrow(p *Member, n *node.Node, name string) (Acked, error) {
+	suspended := without(n.Roster())
 	active, version := n.Roster().Active(), n.TrustList().Version
 	readers, full := n.Readers("green")
 	a, err := h.writeAs(p, n, name)
+	a.At, a.Without = time.Now(), slices.DeleteFunc(suspended, func(m protocol.MemberID) bool { return !slices.Contains(without(n.Roster()), m) })
 	then, fullThen := n.Readers("green")
 	if full && fullThen {
 		return a, err

@@ -42,6 +42,7 @@ type Options struct {
 	// memory.
 	Open  func(dir string) (store.Store, error)
 	Rules protocol.Rules // house rules, but for the TLP
+	Exact bool           // in histories: all clocks are right, and members are suspended
 	// Recovery are the recovery keys of the charter.
 	Recovery []protocol.Key
 }
@@ -57,7 +58,8 @@ type Mesh struct {
 	line    protocol.StatementID
 	all     []*protocol.Statement
 
-	wrote func(*Member, *protocol.Header) // sees every entry that a node is about to write; nil: nobody does
+	copied map[int]bool                    // their home was put back or used twice
+	wrote  func(*Member, *protocol.Header) // sees every entry that a node is about to write; nil: nobody does
 
 	mu    sync.Mutex
 	acked []Acked
@@ -108,6 +110,8 @@ type Acked struct {
 	Values  []store.Value
 	For     []protocol.MemberID // who has to know it; nil: whoever is in
 	Never   []protocol.MemberID // who must not: its author's trust list left them out
+	Without []protocol.MemberID // who must not while they are suspended
+	At      time.Time
 }
 
 // Run runs f with a mesh in a bubble of virtual time, with one processor, as
