@@ -1,8 +1,10 @@
 package nodetest
 
 import (
+	"context"
 	"crypto/ed25519"
 	"fmt"
+	"net"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -10,6 +12,7 @@ import (
 
 	"github.com/tipmesh/tipmesh/node"
 	"github.com/tipmesh/tipmesh/protocol"
+	"github.com/tipmesh/tipmesh/protocol/replica"
 	"github.com/tipmesh/tipmesh/protocol/trust"
 )
 
@@ -69,6 +72,26 @@ func (m *Mesh) stands(want trust.State, whom int, at ...int) {
 	}
 }
 
+// pipeStream is a stream without a network.
+type pipeStream struct{ net.Conn }
+
+func (s pipeStream) Reset() error { return s.Close() }
+
+// givesEpochs asks a node for epochs as another one, and reports whether any came.
+func (m *Mesh) givesEpochs(i, as int) bool {
+	m.T.Helper()
+	here, there := net.Pipe()
+	go m.Members[i].Node.Serve(m.nodeOf(as), pipeStream{there})
+	_, err := here.Write(replica.Encode(&replica.GetEpochs{}))
+	m.must(err)
+	frame, err := replica.ReadFrame(here, replica.MaxFrame)
+	m.must(err)
+	msg, err := replica.Decode(frame)
+	m.must(err)
+	m.must(here.Close())
+	return len(msg.(*replica.Epochs).Sealed) > 0
+}
+
 func (m *Mesh) linked(i, j int) bool {
 	for _, p := range m.Members[i].Node.Status(time.Time{}).Peers {
 		if p.Node == m.nodeOf(j) {
@@ -98,6 +121,15 @@ func TestSuspensionBitesAndEnds(t *testing.T) {
 		}
 		m.must(m.Share(0, "during.com"))
 		m.must(m.Share(3, "by-the-suspended.com")) // it has not heard of it
+		// Not even by a file.
+		for _, f := range m.Members[3].Node.Shown() {
+			var list []node.RawEntry
+			m.must(m.Members[3].Node.Carry(context.Background(), f, 1, func(e node.RawEntry) error { list = append(list, e); return nil }))
+			taken, _, err := m.Members[0].Node.TakeEntries(list)
+			if m.must(err); taken.New > 0 {
+				t.Errorf("%d entries of the suspended member were carried in", taken.New)
+			}
+		}
 		time.Sleep(4 * time.Minute)
 		if m.Reads(3, 0, "during.com") || m.Reads(0, 3, "by-the-suspended.com") || !m.Reads(2, 0, "during.com") || !m.Reads(0, 3, "before.com") {
 			t.Error("what was shared during the suspension passed, or what was before has gone")
@@ -217,8 +249,14 @@ func TestStaleAfterPartition(t *testing.T) {
 		m.must(m.Share(3, "apart.com"))
 		time.Sleep(40 * time.Minute)
 		fresh(true, 0, 1, 2, 3, 4)
+		if !m.givesEpochs(3, 4) {
+			t.Error("a fresh node hands no epochs on")
+		}
 		time.Sleep(25 * time.Minute)
 		fresh(false, 3, 4)
+		if m.givesEpochs(3, 4) || !m.givesEpochs(0, 1) {
+			t.Error("a stale node hands epochs on, or a fresh one none")
+		}
 		m.Net.Heal()
 		time.Sleep(2 * time.Minute)
 		fresh(true, 0, 1, 2, 3, 4)
