@@ -93,6 +93,12 @@ func (c *checker) visit(name string, d fs.DirEntry, err error) error {
 	if base := d.Name(); d.IsDir() && name != "." && (base == "testdata" || base == "vendor" || base[0] == '.' || base[0] == '_') {
 		return fs.SkipDir
 	}
+	if d.IsDir() && name != "." {
+		// A module of its own is no part of this one.
+		if _, err := fs.Stat(c.fsys, path.Join(name, "go.mod")); err == nil {
+			return fs.SkipDir
+		}
+	}
 	if d.IsDir() || path.Ext(name) != ".go" {
 		return nil
 	}
