@@ -9,6 +9,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tipmesh/tipmesh/internal/api"
+	"github.com/tipmesh/tipmesh/node/transport"
+	"github.com/tipmesh/tipmesh/protocol"
 )
 
 // CardNodeOptions are the flags of card node.
@@ -90,8 +92,14 @@ func runNodeAdd(ctx context.Context, opts *CardNodeOptions, gopts *GlobalOptions
 	if err != nil {
 		return err
 	}
-	gopts.previewf("The node of the request in %s will write and read as you do. All members see", file)
-	gopts.previewf("that your card names it. You know where this request comes from.")
+	asks, err := protocol.ParseNodeRequest(string(raw))
+	if err != nil {
+		return fail(api.CodeInvalid, "tipmesh join --own --out FILE makes one, on the other machine", "%s: %v", file, err)
+	}
+	gopts.previewf("Node %s,", transport.PeerID(asks.Node))
+	gopts.previewf("which made the request in %s, will write and read as you do. All members", file)
+	gopts.previewf("see that your card names it. tipmesh join --own has told its ID over there:")
+	gopts.previewf("if that is another, the request is not the one that you made.")
 	if ok, err := gopts.confirm("Name it?"); !ok || err != nil {
 		return err
 	}

@@ -115,12 +115,15 @@ func describe(s *protocol.Statement) []string {
 		out = append(out, describeCard(d)...)
 	case *protocol.Admission:
 		add("propose to admit %s, with the card %s", who(d.Member), d.Card)
+		for _, r := range d.Removed {
+			add("  in spite of its removal, %s", proposal(r))
+		}
 		why = d.Why
 	case *protocol.Removal:
-		add("propose to remove %s, whose %d feeds end as they are now", who(d.Member), len(d.Cuts))
+		add("propose to remove %s: %s of it stay, in %d feeds, and no more", who(d.Member), entriesIn(d.Cuts), len(d.Cuts))
 		why = d.Why
 	case *protocol.Cut:
-		add("end %d feeds of the node %s of %s", len(d.Cuts), transport.PeerID(d.Node), who(d.Member))
+		add("end feeds of the node %s of %s: %s stay, in %d feeds, and no more", transport.PeerID(d.Node), who(d.Member), entriesIn(d.Cuts), len(d.Cuts))
 	case *protocol.Approval:
 		add("approve %s", proposal(d.Subject))
 	case *protocol.Governors:
@@ -162,14 +165,31 @@ func describeCard(d *protocol.Card) []string {
 		consent = fmt.Sprintf("%s, %d days", upper(d.Consent.TLP), d.Consent.Seconds/86400)
 	}
 	add("standing consent to early shares: %s", consent)
+	hashOf := func(recipient string) string {
+		return fmt.Sprintf("%.16s", protocol.HashOf([]byte(recipient)).String())
+	}
 	for _, n := range d.Nodes {
-		add("node %s", transport.PeerID(n.Key))
+		own := "no age recipient of its own"
+		if n.Recipient != "" {
+			own = "its age recipient with the hash " + hashOf(n.Recipient)
+		}
+		add("node %s, %s", transport.PeerID(n.Key), own)
 	}
 	for _, r := range d.Retired {
-		add("RETIRES the node %s, for good: %d feeds of it end as they are now", transport.PeerID(r.Node), len(r.Cuts))
+		add("RETIRES the node %s, for good: %s of it stay, in %d feeds, and no more", transport.PeerID(r.Node), entriesIn(r.Cuts), len(r.Cuts))
 	}
-	hash := protocol.HashOf([]byte(d.Recipient))
-	add("age recipient with the hash %.16s", hash.String())
+	add("STIX identity %s", d.Identity)
+	add("age recipient with the hash %s", hashOf(d.Recipient))
 	add("next member key with the hash %.16s", d.NextKey.String())
 	return out
+}
+
+// entriesIn says how many entries cuts leave: whoever prepared them may have cut
+// off all there is.
+func entriesIn(cuts []protocol.FeedCut) string {
+	left := uint64(0)
+	for _, c := range cuts {
+		left += c.Seq
+	}
+	return plural(left, "entry", "entries")
 }

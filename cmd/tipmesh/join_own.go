@@ -6,6 +6,7 @@ import (
 	"github.com/tipmesh/tipmesh/internal/api"
 	"github.com/tipmesh/tipmesh/internal/home"
 	"github.com/tipmesh/tipmesh/node/transport"
+	"github.com/tipmesh/tipmesh/protocol"
 )
 
 // maxPack is the length of the longest pack.
@@ -13,8 +14,9 @@ const maxPack = 8 << 20
 
 // requestJSON tells of a request for a further node.
 type requestJSON struct {
-	Kind string `json:"kind"` // request
-	Out  string `json:"out"`
+	Kind string       `json:"kind"` // request
+	Node api.NodeName `json:"node"`
+	Out  string       `json:"out"`
 }
 
 // runJoinOwn makes a further node of a member: its request, or its home.
@@ -49,9 +51,15 @@ func runJoinOwn(opts *JoinOptions, gopts *GlobalOptions, args []string) error {
 	if err := writeNew(opts.Out, []byte(request+"\n")); err != nil {
 		return err
 	}
-	if gopts.JSON {
-		return gopts.print(requestJSON{Kind: "request", Out: opts.Out})
+	made, err := protocol.ParseNodeRequest(request)
+	if err != nil {
+		return err
 	}
+	id := transport.PeerID(made.Node)
+	if gopts.JSON {
+		return gopts.print(requestJSON{Kind: "request", Node: api.NodeName{ID: id, Key: made.Node.String()}, Out: opts.Out})
+	}
+	gopts.sayf("This node is %s: compare that when you name it.", id)
 	gopts.sayf("Wrote %s. At a node of yours:  tipmesh card node add %s --out second.pack", opts.Out, opts.Out)
 	gopts.sayf("Then, here:  tipmesh join --own second.pack")
 	return nil
