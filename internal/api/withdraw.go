@@ -375,6 +375,7 @@ func (t *taking) write(ctx context.Context, why stix.Why) (places []store.Place,
 		from[d] = append(from[d], o.place)
 		by[d] = append(by[d], stix.Object{Type: o.o.Type, ID: o.o.ID, Modified: at(o.newest), Raw: raw})
 	}
+	var closed error // nobody can be told in that group any more; the others must be
 	for d, objects := range by {
 		bundles, err := intake.ComposeWithdrawal(intake.Withdrawal{Author: author, AuthorModified: since, TLP: stix.TLP(d.tlp), Why: why,
 			Objects: objects, Now: t.s.now()})
@@ -383,12 +384,19 @@ func (t *taking) write(ctx context.Context, why stix.Why) (places []store.Place,
 		}
 		written, err := t.s.n.WriteKept(ctx, d.to, bundles, d.tlp, t.s.keptFor(from[d]))
 		places = append(places, written...)
+		if errors.Is(err, node.ErrNoGroup) || errors.Is(err, node.ErrReadOnly) {
+			closed = err
+			continue
+		}
 		if errors.Is(err, node.ErrNobody) {
 			return places, err
 		}
 		if err != nil {
 			return places, unwritten(err, len(places), len(places)+len(bundles)-len(written))
 		}
+	}
+	if len(places) == 0 {
+		return nil, closed
 	}
 	return places, nil
 }

@@ -45,3 +45,33 @@ func TestWithdrawFromEveryAudience(t *testing.T) {
 		t.Errorf("again: %v", err)
 	}
 }
+
+// Who was put out of a group still withdraws from all others what went there too.
+func TestWithdrawWhenOutOfAGroup(t *testing.T) {
+	alder := found(t, protocol.Rules{})
+	birch := alder.invited("birch")
+	for _, n := range []*running{birch, alder} {
+		n.inStep()
+	}
+	// Several groups: the order in which they come must decide nothing.
+	for _, name := range []string{"one", "two", "three"} {
+		if _, err := birch.CreateGroup(t.Context(), GroupCreate{Name: name, Members: []string{"alder"}}); err != nil {
+			t.Fatal(err)
+		}
+		alder.inStep()
+		alder.shareText("in-both.com\n", func(q *ShareRequest) { q.To, q.Action, q.First = "@"+name, "block", time.Now().Add(-72*time.Hour) })
+		if _, err := birch.ChangeGroup(t.Context(), "@"+name, GroupRemove, GroupChange{Members: []string{"alder"}}); err != nil {
+			t.Fatal(err)
+		}
+		alder.inStep()
+	}
+	alder.shareText("in-both.com\n", nil)
+	w, err := alder.Withdraw(t.Context(), Withdraw{Ref: "in-both.com", Why: "error", WaitS: 20})
+	if err != nil || !w.Durable {
+		t.Fatalf("%v %+v", err, w)
+	}
+	birch.inStep()
+	if f := birch.find("in-both.com"); len(f.Assertions) != 0 {
+		t.Errorf("birch still shows %+v", f.Assertions)
+	}
+}
