@@ -278,8 +278,9 @@ func (n *Node) handOver(node protocol.Key, have []protocol.EpochID) (*replica.Ep
 	if !ok {
 		return nil, ErrNotMember
 	}
-	if n.Freshness().Stale {
-		return &replica.Epochs{}, nil // the neighbour may be who left
+	// The neighbour may be who left; or who is suspended, and this clock is slow.
+	if n.Freshness().Stale || r.Awaited(m.ID, n.now().UnixMilli()) {
+		return &replica.Epochs{}, nil
 	}
 	if !n.keys.given.take(m.ID, n.now()) {
 		n.refused.add(ReasonQuota, 1)

@@ -49,6 +49,9 @@ func TestSuspensionEndsByItself(t *testing.T) {
 	if r.Next(0) != 10*hour || r.Next(10*hour) != 15*hour || r.Next(15*hour) != 0 {
 		t.Errorf("next %d %d %d", r.Next(0), r.Next(10*hour), r.Next(15*hour))
 	}
+	if id := s.org["dan"].id; !r.Awaited(id, 9*hour) || r.Awaited(id, 10*hour) || r.Awaited(s.org["ann"].id, 0) {
+		t.Error("who is to be suspended is not known")
+	}
 	node := pub("dan/1")
 	if _, acts := in.ByNode(node); acts || !in.Paused(node) || r.Paused(node) || in.At(20*hour).Paused(node) {
 		t.Error("the suspended member's node acts, or a free one's does not")

@@ -254,6 +254,11 @@ func (r *Roster) Next(now int64) int64 {
 	return next
 }
 
+// Awaited reports whether a suspension of a member that is known is still to begin.
+func (r *Roster) Awaited(id protocol.MemberID, now int64) bool {
+	return slices.ContainsFunc(r.Suspended, func(s *Suspension) bool { return s.Member == id && s.Lifted.IsZero() && s.From > now })
+}
+
 // Paused reports whether the member whose node this is is suspended for a time, in
 // a roster made by At: what it writes is not taken until then, and is not lost.
 func (r *Roster) Paused(node protocol.Key) bool {
