@@ -21,7 +21,7 @@ type panel struct {
 }
 
 var panels = []panel{
-	{"until the last node holds it", "ms", seconds, []series{
+	{"until the last node holds it", "ms", axis, []series{
 		{"one indicator", "#0b6e99", func(r *result) float64 { return ms(r.Small[0]) }},
 		{"5 % lost", "#8a63d2", func(r *result) float64 { return ms(r.Small[2]) }},
 		{"100 KiB", "#2e8b57", func(r *result) float64 { return ms(r.Bulk) }},
@@ -35,8 +35,8 @@ var panels = []panel{
 	}},
 }
 
-// seconds prints milliseconds.
-func seconds(v float64) string {
+// axis prints milliseconds.
+func axis(v float64) string {
 	if v >= 1000 {
 		return fmt.Sprintf("%g s", v/1000)
 	}
