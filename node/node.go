@@ -158,6 +158,7 @@ func New(cfg Config) (*Node, error) {
 	if n.private, err = loadPrivate(n.store); err != nil {
 		return nil, err
 	}
+	n.private.vital = n.presentAge
 	if err = n.loadAge(); err != nil {
 		return nil, err
 	}

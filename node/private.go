@@ -54,6 +54,10 @@ type private struct {
 	size   int
 	untold map[string]bool
 	wake   chan struct{} // there is something to tell
+
+	// vital reports whether a name is kept however much there is. A stolen node that
+	// fills up all room must not keep from the others what comes after it.
+	vital func(name string) bool
 }
 
 func loadPrivate(s store.Entries) (*private, error) {
@@ -95,6 +99,7 @@ func (p *private) fits(o protocol.Own) error {
 	switch {
 	case len(o.Name) == 0 || len(o.Name) > protocol.MaxName || len(o.Value) > maxPrivateValue || o.Time > maxPrivateTime:
 		return fmt.Errorf("keep %.40q for own nodes: %w", o.Name, protocol.ErrMalformed)
+	case p.vital != nil && p.vital(o.Name):
 	case !held && len(p.by) >= maxPrivate, p.size+weight(o)-weight(old) > maxPrivateBytes:
 		return ErrPrivateFull
 	}

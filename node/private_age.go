@@ -16,6 +16,13 @@ import (
 // of its own, so that two that were made at once are both kept.
 const ageOwn = "age"
 
+// presentAge reports whether a name is that of the age identity of the member's
+// present card.
+func (n *Node) presentAge(name string) bool {
+	m, ok := n.Roster().Member(n.cfg.Member)
+	return ok && name == ageName(m.Card.Recipient)
+}
+
 // nextAgePrefix names settings that hold identities made for a card that does
 // not count yet. The other nodes are told once it does: until then the node that
 // it retires is one of them.
