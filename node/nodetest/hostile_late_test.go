@@ -66,6 +66,41 @@ func TestHostileOwnNodeOfTheLastDay(t *testing.T) {
 	})
 }
 
+// A stolen node, before it is retired, fills all the room for what own nodes keep in
+// common. Those that are left are still told the age identity that shuts it out.
+func TestHostileOwnNodeFillsUp(t *testing.T) {
+	Run(t, Options{Nodes: 2, Seed: 765}, func(t *testing.T, m *Mesh) {
+		m.StartAll()
+		time.Sleep(5 * time.Second)
+		other, stolen := m.further(1), m.further(1)
+		m.Settle(2*time.Minute, m.All()...)
+		m.Stop(stolen)
+		l := m.hostile(stolen)
+		defer l.tr.Close()
+		post := l.letters(1)
+		for i, size := range []int{250 << 10, 250 << 10, 250 << 10, 250 << 10, 20 << 10, 2 << 10, 1 << 10, 512, 256, 128, 64, 32, 16, 8, 4, 2, 1} {
+			post(protocol.Own{Name: fmt.Sprintf("junk/%d", i), Value: make([]byte, size), Time: 1})
+		}
+		time.Sleep(20 * time.Second)
+		if err := m.Members[other].Node.SetOwn("draft/1", make([]byte, 4<<10)); !errors.Is(err, node.ErrPrivateFull) {
+			t.Fatalf("there is room left, the test is blind: %v", err)
+		}
+		l.leave()
+		before := len(m.Members[other].Node.Identities())
+		_, err := m.Members[1].Node.SetCard(m.Members[1].Node.Retires(m.nodeOf(stolen)))
+		m.must(err)
+		time.Sleep(time.Minute)
+		if got := len(m.Members[other].Node.Identities()); got != before+1 {
+			t.Errorf("the other node has %d age identities, %d before", got, before)
+		}
+		m.must(m.Share(0, "after-the-theft.com"))
+		time.Sleep(20 * time.Second)
+		if !m.Reads(other, 0, "after-the-theft.com") {
+			t.Error("the other node reads nothing any more")
+		}
+	})
+}
+
 // Who knows a new node's recipient, which its card tells, seals a pack to it that
 // looks like its member's. The node takes no keys and no trust list of it.
 func TestHostilePack(t *testing.T) {
