@@ -170,12 +170,17 @@ func TestRestoreRefusesWhatIsNotSound(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	others, err := manifestOf(other, BackupOptions{Now: time.Now()})
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, change := range map[string]func(m *backup.Manifest, store []byte) []byte{
 		"cut store":     func(_ *backup.Manifest, store []byte) []byte { return store[:len(store)-1] },
 		"no store":      func(_ *backup.Manifest, _ []byte) []byte { return nil },
 		"other mesh":    func(m *backup.Manifest, store []byte) []byte { m.Mesh[0] ^= 1; return store },
 		"other member":  func(m *backup.Manifest, store []byte) []byte { m.Member[0] ^= 1; return store },
 		"no identities": func(m *backup.Manifest, store []byte) []byte { m.MemberAge = []string{"nothing"}; return store },
+		"another's age": func(m *backup.Manifest, store []byte) []byte { m.MemberAge = others.MemberAge; return store },
 		"foreign key":   func(m *backup.Manifest, store []byte) []byte { m.MemberKey = foreign.Seed(); return store },
 		"short key":     func(m *backup.Manifest, store []byte) []byte { m.MemberKey = []byte{1}; return store },
 	} {

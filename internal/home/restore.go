@@ -202,11 +202,29 @@ func (r *restore) fit(ctx context.Context, s *badger.Store) error {
 		return fmt.Errorf("%w: %d faults, the first: %s %d of feed %s: %s", ErrBadBackup, v.Faults, v.Damaged[0].What,
 			v.Damaged[0].Seq, v.Damaged[0].Feed.Short(), v.Damaged[0].Text)
 	}
+	if ok, err := r.ours(n.Identities(), s); err != nil {
+		return err
+	} else if !ok {
+		return fmt.Errorf("%w: no card of its member names one of its age identities, so it is not the member's", ErrBadBackup)
+	}
 	r.out.Checked, r.out.Entries = v, v.Entries
 	if err := n.Learn(r.o.Statements...); err != nil {
 		return err
 	}
 	return r.name(n)
+}
+
+// ours reports whether some card of the member names one of the age identities:
+// anybody can seal a file to the recipient of a backup, and has none of them.
+func (r *restore) ours(ids []*seal.Identity, s *badger.Store) (ours bool, err error) {
+	err = s.Statements(func(x *protocol.Statement) error {
+		card, ok := x.Doc().(*protocol.Card)
+		if ok && (card.Member == r.m.Member || protocol.MemberID(x.ID()) == r.m.Member) {
+			ours = ours || slices.ContainsFunc(ids, func(id *seal.Identity) bool { return id.Recipient() == card.Recipient })
+		}
+		return nil
+	})
+	return ours, err
 }
 
 // name makes the card that names the new node beside the old one, which is
