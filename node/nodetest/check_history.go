@@ -147,7 +147,7 @@ func (h *History) checkRemovedIsCutOff(gone *Member, in []int) {
 		if m, ok := gone.Node.Roster().Member(gone.ID); ok && m.State == trust.StateActive {
 			// It has not heard of its removal, and takes itself for a member still.
 			for _, p := range gone.Node.Status(time.Time{}).Peers {
-				if p.Up && slices.ContainsFunc(in, func(i int) bool { return h.Members[i].ID == p.Member }) {
+				if p.Up && slices.ContainsFunc(in, func(i int) bool { return protocol.KeyOf(h.Members[i].nodeKey) == p.Node }) {
 					h.T.Errorf("seed %d: node %d, whose member is out, is connected to %s", h.opt.Seed, gone.Index, p.Handle)
 				}
 			}

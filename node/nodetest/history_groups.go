@@ -19,7 +19,8 @@ const mostGroups = 4
 // insider is an acknowledged share with a group.
 type insider struct {
 	Acked
-	group *audience.Group // as its writer saw it just before
+	group   *audience.Group     // as its writer saw it just before
+	readers []protocol.MemberID // whom its trust list let have it
 }
 
 // behind runs f in the background, as long as a node may have to wait.
@@ -132,6 +133,7 @@ func (h *History) confide(i int) {
 		if !ok {
 			return
 		}
+		readers, _, _ := n.ReadersIn(g.ID, "green")
 		a, err := h.writeAs(p, groupWriter{n, g.ID}, name)
 		if err != nil || !alive.Load() {
 			h.say("%s by %d for %s is not acknowledged: %v", name, i, g.ID.Short(), err)
@@ -139,7 +141,9 @@ func (h *History) confide(i int) {
 		}
 		h.say("%s by %d for %s, state %d", name, i, g.ID.Short(), seen.Head.Number)
 		h.note1(n, &a)
-		h.set(func() { h.inside = append(h.inside, insider{a, seen}) })
+		then, _, _ := n.ReadersIn(g.ID, "green")
+		readers = slices.DeleteFunc(slices.Clone(readers), func(m protocol.MemberID) bool { return !slices.Contains(then, m) })
+		h.set(func() { h.inside = append(h.inside, insider{a, seen, readers}) })
 	})
 }
 
