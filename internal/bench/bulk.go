@@ -51,11 +51,11 @@ func runBulk(ctx context.Context, p *plan, r *report) (err error) {
 	ours := perSecond(p.n, queryable)
 	if p.wants("bulk") {
 		r.add(row{work: fmt.Sprintf("bulk: author's file of %s to queryable at another member", grouped(p.n)), ours: rate(p.n, queryable),
-			peer:  fmt.Sprintf("JetStream, publish then consume the same objects: %.0f/s (%.0f/s, %.0f/s)", after.rate, after.publish, after.consume),
+			peer:  fmt.Sprintf("JetStream, publish then consume the same objects: %s/s (%s/s, %s/s)", grouped(int(after.rate)), grouped(int(after.publish)), grouped(int(after.consume))),
 			ratio: ours / after.rate, goal: "1.0, first 0.5"})
-		r.add(row{work: "the same", ours: rate(p.n, queryable), peer: fmt.Sprintf("JetStream with sync: always: %.0f/s", always.rate), ratio: ours / always.rate})
+		r.add(row{work: "the same", ours: rate(p.n, queryable), peer: fmt.Sprintf("JetStream with sync: always: %s/s", grouped(int(always.rate))), ratio: ours / always.rate})
 		r.note("Bulk: a plain list goes in over the socket of one node, in files of at most %s values; the time ends when look-ups at the other include all, and 1,000 of them are found. "+
-			"The author had everything on disk (synced) after %s of %s. The reader's anonymous memory was %s then.", grouped(mostShared), brief(durable), brief(queryable), size(float64(loaded)))
+			"The author had everything on disk (synced) after %s, look-ups at the other had it after %s. The reader's anonymous memory was %s then.", grouped(mostShared), brief(durable), brief(queryable), size(float64(loaded)))
 		r.note("JetStream: an embedded server of the same run, one file stream, client and server over the loopback device, up to %s publications under way, %.0f B an object (STIX JSON), "+
 			"no index, no encryption, no second copy; at most %s objects, with sync: always %s. It was measured before and after tipmesh; the faster counts.",
 			grouped(pending), after.mean, grouped(mostMessages), grouped(min(p.n, mostSynced)))

@@ -52,7 +52,7 @@ func runLink(ctx context.Context, p *plan, r *report) (err error) {
 	}
 	r.add(row{work: fmt.Sprintf("bytes on the link of two nodes for each of %s indicators", grouped(n)), ours: fmt.Sprintf("%.1f B", ours),
 		peer: fmt.Sprintf("the bare list, zstd: %.1f B", float64(bare)/float64(n)), ratio: ours * float64(n) / float64(bare), goal: "at most 66 B"})
-	r.add(row{work: "the same, JetStream's publish and consume", ours: fmt.Sprintf("%.1f B", ours), peer: fmt.Sprintf("%.0f B", js), ratio: ours / js})
+	r.add(row{work: "the same, JetStream's publish and consume", ours: fmt.Sprintf("%.1f B", ours), peer: size(js), ratio: ours / js})
 	r.note("Bytes on the link: what the loopback device of a network of its own carries both ways, from the call until look-ups include all: entries, sync, " +
 		"acknowledgements, QUIC, UDP, TCP, IP, 14 bytes of frame. Its MTU is 1,500 and segmentation is off, so that each packet has its headers.")
 	return nil

@@ -4,7 +4,8 @@
 //	go -C internal/bench run . -n 1000000 -write docs/performance.md
 //
 // It is a module of its own, so that tipmesh does not carry what it is compared
-// with.
+// with. It needs Linux: it reads the counters of the kernel, and runs in a network of
+// its own.
 package main
 
 import (
@@ -146,8 +147,7 @@ func projectRoot() (string, error) {
 	return filepath.Abs(strings.TrimSpace(string(out)))
 }
 
-// isolated builds the product and runs this command again, where it can in a
-// network of its own, so that the loopback device carries nothing else.
+// isolated builds the product and runs this command again in a network of its own, so that the loopback device carries nothing else.
 func isolated(ctx context.Context, p *plan, dir string) (err error) {
 	work, err := os.MkdirTemp(dir, "tipmesh-bench-")
 	if err != nil {

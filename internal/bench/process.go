@@ -39,10 +39,13 @@ func startProcess(p *plan, dir string, env ...string) (*process, error) {
 	return x, nil
 }
 
+// mostStart is how long a node may take to answer, an index made anew included.
+const mostStart = 2 * time.Hour
+
 // answers waits until the node answers a look-up, and gives how long that took
 // from its start on.
 func (x *process) answers(ctx context.Context, value string) (time.Duration, error) {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, mostStart)
 	defer cancel()
 	for {
 		_, err := x.client.Lookup(ctx, api.LookupRequest{Values: []string{value}}, func(*api.Finding) error { return nil })

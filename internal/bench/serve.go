@@ -83,8 +83,10 @@ func emptyMemory(ctx context.Context, p *plan) (bytes int, err error) {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, x.stop()) }()
-	if _, err = x.answers(ctx, value(0).Text); err != nil {
-		return 0, err
+	for i := range singleAsks {
+		if _, err = x.answers(ctx, value(i).Text); err != nil {
+			return 0, err
+		}
 	}
 	return x.anonymous()
 }

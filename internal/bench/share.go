@@ -54,7 +54,7 @@ func runShare(ctx context.Context, p *plan, r *report) (err error) {
 			ratio: float64(a) / float64(b)})
 	}
 	r.note("A single share: from the call over the socket until look-ups at all ten nodes include it, on disk at all ten (acknowledged to its author after %s, p50). "+
-		"Nodes and gossipsub's hosts (over TCP, unsigned, nothing stored) run in one process each ten, in turn.", brief(quantile(acked, 0.5)))
+		"Nodes and gossipsub's hosts (over TCP, unsigned, nothing stored) all run in this process and are measured in turn.", brief(quantile(acked, 0.5)))
 	return nil
 }
 

@@ -21,11 +21,13 @@ type row struct {
 
 // report gathers rows.
 type report struct {
-	p     *plan
-	began time.Time
-	took  time.Duration
-	rows  []row
-	notes []string
+	p      *plan
+	began  time.Time
+	took   time.Duration
+	rows   []row
+	steps  []stepped
+	bundle int // bytes of the bundle that they work on
+	notes  []string
 }
 
 func newReport(p *plan, began time.Time) *report { return &report{p: p, began: began} }
@@ -57,6 +59,15 @@ func (r *report) page() string {
 		line("| %s | %s | %s | %s | %s |", w.work, w.ours, w.peer, ratio, w.goal)
 	}
 	line("\nThe ratio is tipmesh's figure by the peer's.\n")
+	if len(r.steps) > 0 {
+		line("## Steps alone\n")
+		line("One bundle of %d indicators, %s of JSON, again and again on one processor; the median. Bulk goes through these at both ends.\n", bundled, size(float64(r.bundle)))
+		line("| step | indicators | JSON |\n|---|---:|---:|")
+		for _, s := range r.steps {
+			line("| %s | %s | %s/s |", s.name, rate(bundled, s.took), size(float64(r.bundle)/s.took.Seconds()))
+		}
+		line("")
+	}
 	line("## What is measured\n")
 	line("- Values: IPv4 addresses, domains and SHA-256 hashes in equal parts, random by seed %d (`internal/bench/value.go`), one indicator object each.", seed)
 	line("- Nodes of the bulk, link, look-up and serving rows: `tipmesh run`, a process each, with homes on one disk of this machine; they talk over the loopback device.")
