@@ -137,7 +137,7 @@ func backupOptions(opts *BackupOptions, gopts *GlobalOptions) (*home.BackupOptio
 		o.Lock = backup.Lock{Recipient: opts.Recipient}
 	} else {
 		if pass == nil {
-			if pass, err = gopts.askPassphrase("Passphrase of the backup: ", true); err != nil {
+			if pass, err = gopts.askPassphrase("Passphrase of the backup: ", true, "--passphrase-file FILE, or --recipient AGE"); err != nil {
 				return nil, err
 			}
 			o.Passphrase = pass
@@ -151,9 +151,9 @@ func backupOptions(opts *BackupOptions, gopts *GlobalOptions) (*home.BackupOptio
 }
 
 // askPassphrase asks for a passphrase without showing it, twice where it is new.
-func (g *GlobalOptions) askPassphrase(question string, fresh bool) ([]byte, error) {
+func (g *GlobalOptions) askPassphrase(question string, fresh bool, hint string) ([]byte, error) {
 	if !g.terminal(g.stdin) {
-		return nil, fail(api.CodeInvalid, "--passphrase-file FILE, or --recipient AGE where there is one", "there is no terminal to ask for the passphrase")
+		return nil, fail(api.CodeInvalid, hint, "there is no terminal to ask for the passphrase")
 	}
 	ask := func(question string) ([]byte, error) {
 		fmt.Fprint(g.stderr, question)
@@ -218,6 +218,16 @@ func saveStream(path string, force bool, from io.Reader, pass func(io.Reader) er
 		return 0, err
 	}
 	return info.Size(), os.Rename(f.Name(), path)
+}
+
+// dropStream does what saveStream does but for the file.
+func dropStream(path string, force bool, from io.Reader, pass func(io.Reader) error) (size int64, err error) {
+	if _, err := os.Lstat(path); err == nil && !force {
+		return 0, fmt.Errorf("%w: %s", home.ErrFileExists, path)
+	}
+	var read atomic.Int64
+	err = pass(&counting{from, &read})
+	return read.Load(), err
 }
 
 // secretFile reads a file of secrets, such as age identities.

@@ -132,6 +132,7 @@ func sayCard(gopts *GlobalOptions, c *api.Card) error {
 	if c.Consent != nil {
 		gopts.sayf("  consent   standing: %s, %d days", upper(c.Consent.TLP), c.Consent.ForS/86400)
 	}
+	gopts.sayf("  %-9s %s", "key", clean(c.Key[:min(16, len(c.Key))]))
 	for i, n := range c.Nodes {
 		gopts.sayf("  %-9s %s", map[bool]string{true: "nodes"}[i == 0], clean(n))
 	}

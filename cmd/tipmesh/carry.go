@@ -15,6 +15,7 @@ import (
 
 	"github.com/tipmesh/tipmesh/internal/api"
 	"github.com/tipmesh/tipmesh/internal/carry"
+	"github.com/tipmesh/tipmesh/internal/home"
 	"github.com/tipmesh/tipmesh/protocol"
 )
 
@@ -63,6 +64,7 @@ type carriedOut struct {
 	Statements int    `json:"statements"`
 	Entries    int    `json:"entries"`
 	Bytes      int64  `json:"bytes"`
+	DryRun     bool   `json:"dry_run,omitempty"`
 }
 
 func runCarryOut(ctx context.Context, opts *CarryOutOptions, gopts *GlobalOptions, path string) error {
@@ -83,8 +85,15 @@ func runCarryOut(ctx context.Context, opts *CarryOutOptions, gopts *GlobalOption
 		if gopts.JSON {
 			return gopts.print(done)
 		}
-		gopts.sayf("Wrote %s: %s, %s, %s.", path, plural(done.Entries, "entry", "entries"), plural(done.Statements, "statement", "statements"),
+		wrote := "Wrote"
+		if gopts.DryRun {
+			wrote = "Would write"
+		}
+		gopts.sayf("%s %s: %s, %s, %s.", wrote, path, plural(done.Entries, "entry", "entries"), plural(done.Statements, "statement", "statements"),
 			bytesText(uint64(done.Bytes)))
+		if gopts.DryRun {
+			return nil
+		}
 		gopts.notef("At the other side: tipmesh carry in %s", path)
 		return nil
 	})
@@ -102,11 +111,17 @@ func runShowEntry(ctx context.Context, opts *ShowOptions, gopts *GlobalOptions, 
 		}
 		defer stream.Close()
 		done, err := gopts.saveCarry(ctx, opts.Out, false, stream)
-		if err != nil {
+		if errors.Is(err, home.ErrFileExists) {
+			return fail(api.CodeConflict, "give another name, or move it away", "%s is there already", opts.Out)
+		} else if err != nil {
 			return err
 		}
 		if gopts.JSON {
 			return gopts.print(done)
+		}
+		if gopts.DryRun {
+			gopts.sayf("Would write %s: %s, sealed, and who signed.", opts.Out, plural(done.Entries, "entry", "entries"))
+			return nil
 		}
 		gopts.sayf("Wrote %s: %s, sealed, and who signed. To check it: tipmesh verify %s", opts.Out, plural(done.Entries, "entry", "entries"), opts.Out)
 		return nil
@@ -115,12 +130,16 @@ func runShowEntry(ctx context.Context, opts *ShowOptions, gopts *GlobalOptions, 
 
 // saveCarry writes a carry file as it comes from the node.
 func (g *GlobalOptions) saveCarry(ctx context.Context, path string, force bool, stream io.Reader) (*carriedOut, error) {
-	out := &carriedOut{Kind: "carry_out", Path: path}
+	out := &carriedOut{Kind: "carry_out", Path: path, DryRun: g.DryRun}
 	var seen atomic.Int64
 	stop := g.progress(ctx, func() string { return "carrying out  " + grouped(seen.Load()) + " entries" })
 	defer stop()
 	var err error
-	out.Bytes, err = saveStream(path, force, stream, func(r io.Reader) error {
+	save := saveStream
+	if g.DryRun {
+		save = dropStream
+	}
+	out.Bytes, err = save(path, force, stream, func(r io.Reader) error {
 		file, err := carry.NewReader(r)
 		if err != nil {
 			return err
@@ -184,6 +203,9 @@ func runCarryIn(ctx context.Context, gopts *GlobalOptions, path string) error {
 	if err != nil {
 		return err
 	}
+	if gopts.DryRun {
+		return previewCarryIn(gopts, file, path)
+	}
 	return gopts.withClient(func(c *api.Client) error {
 		var read atomic.Int64
 		stop := gopts.progress(ctx, func() string { return "carrying in  " + bytesText(uint64(read.Load())) })
@@ -202,6 +224,32 @@ func runCarryIn(ctx context.Context, gopts *GlobalOptions, path string) error {
 		}
 		return err
 	})
+}
+
+// previewCarryIn says what a file brings, without a node.
+func previewCarryIn(gopts *GlobalOptions, file io.Reader, path string) error {
+	r, err := carry.NewReader(file)
+	if err != nil {
+		return err
+	}
+	var statements, entries int
+	for {
+		item, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		if item.Statement != nil {
+			statements++
+		} else if item.Header != nil {
+			entries++
+		}
+	}
+	gopts.previewf("%s brings %s and %s of mesh:%s. The node checks each and takes in what is new.", path,
+		plural(entries, "entry", "entries"), plural(statements, "statement", "statements"), protocol.RefCode(r.Mesh.String(), 5))
+	return nil
 }
 
 type counting struct {

@@ -143,6 +143,9 @@ func runCreate(opts *CreateOptions, gopts *GlobalOptions, name string) error {
 	if err != nil {
 		return err
 	}
+	if err := home.Vacant(dir); err != nil {
+		return err
+	}
 	gopts.previewf("Found %s in %s, as %s (%s), governor 1 of 1.", clean(name), dir, clean(member.Member), member.Handle)
 	if ok, err := gopts.confirm("Create?"); !ok || err != nil {
 		return err
@@ -174,7 +177,7 @@ func runCreate(opts *CreateOptions, gopts *GlobalOptions, name string) error {
 		keys += " under your passphrase"
 	}
 	gopts.sayf("  home         %s   %s, store encrypted", abs, keys)
-	gopts.notef("Next: tipmesh run    then: tipmesh invite")
+	gopts.notef("Next: %s    then: %s", gopts.here("tipmesh run"), gopts.here("tipmesh invite"))
 	return nil
 }
 

@@ -40,6 +40,7 @@ func report(gopts *GlobalOptions, args []string, err error) int {
 		return int(only)
 	}
 	e := coded(err)
+	e.Hint = gopts.here(e.Hint)
 	// A wrong command line may fail before --json is read.
 	if gopts.JSON || slices.Contains(args, "--json") {
 		// The hint is always there, and always a text.

@@ -30,6 +30,9 @@ type GlobalOptions struct {
 	stderr io.Writer
 	getenv func(string) string
 	lines  *bufio.Reader // of stdin, for answers
+
+	previewed []string // lines that --dry-run --json answers with
+	printed   bool     // a JSON line was
 }
 
 func (g *GlobalOptions) addFlags(f *pflag.FlagSet) {
@@ -60,6 +63,34 @@ func (g *GlobalOptions) home() (string, error) {
 	return filepath.Join(h, ".tipmesh"), nil
 }
 
+// hereStarts are how a hint begins that names a command to run for this home.
+var hereStarts = []string{"tipmesh ", "see tipmesh ", "start one: tipmesh ", "start it with tipmesh "}
+
+// here puts the home into a command of a hint, where --home named it: without
+// that the command would be for another home.
+func (g *GlobalOptions) here(text string) string {
+	if g.Home == "" || strings.Contains(text, " --help") || strings.HasPrefix(text, "tipmesh card sign ") || strings.Contains(text, "or tipmesh ") {
+		return text
+	}
+	for _, start := range hereStarts {
+		if rest, ok := strings.CutPrefix(text, start); ok && rest != "help" {
+			return start + "--home " + shellWord(g.Home) + " " + rest
+		}
+	}
+	return text
+}
+
+// shellWord quotes a word for a shell, where it must be.
+func shellWord(s string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-+@%,:=", r)
+	}
+	if strings.TrimLeftFunc(s, plain) == "" {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
 // passphrase reads the keys' passphrase, nil where there is none.
 func (g *GlobalOptions) passphrase() ([]byte, error) {
 	if g.PassphraseFile == "" {
@@ -84,6 +115,7 @@ func (g *GlobalOptions) terminal(stream any) bool {
 
 // print writes one JSON line of an answer.
 func (g *GlobalOptions) print(v any) error {
+	g.printed = true
 	e := json.NewEncoder(g.stdout)
 	e.SetEscapeHTML(false)
 	return e.Encode(v)
@@ -146,15 +178,32 @@ func (g *GlobalOptions) confirm(question string) (bool, error) {
 	return ok, err
 }
 
+// previewJSON answers --dry-run --json where a command has nothing more exact.
+type previewJSON struct {
+	Kind   string   `json:"kind"` // preview
+	Lines  []string `json:"lines"`
+	DryRun bool     `json:"dry_run"`
+}
+
+// sayPreview answers --dry-run --json, if nothing has yet.
+func (g *GlobalOptions) sayPreview() error {
+	if !g.DryRun || !g.JSON || g.printed || len(g.previewed) == 0 {
+		return nil
+	}
+	return g.print(previewJSON{Kind: "preview", Lines: g.previewed, DryRun: true})
+}
+
 // preview writes a line of a preview: to standard error, since it is not the
 // answer, unless --dry-run makes it the answer.
 func (g *GlobalOptions) previewf(format string, args ...any) {
 	switch {
-	case g.DryRun && !g.JSON:
-		g.sayf(format, args...)
+	case g.DryRun && g.JSON:
+		g.previewed = append(g.previewed, fmt.Sprintf(format, args...))
+	case g.DryRun:
+		g.sayf("%s", fold(fmt.Sprintf(format, args...)))
 	case !g.Yes || !g.Quiet:
 		if !g.JSON {
-			fmt.Fprintf(g.stderr, format+"\n", args...)
+			fmt.Fprintf(g.stderr, "%s\n", fold(fmt.Sprintf(format, args...)))
 		}
 	}
 }

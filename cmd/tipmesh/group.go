@@ -78,7 +78,7 @@ func runGroupCreate(ctx context.Context, opts *GroupCreateOptions, gopts *Global
 			return gopts.print(g)
 		}
 		gopts.sayf("Created @%s   %s", clean(g.Name), clean(g.Ref))
-		gopts.notef("next: tipmesh share FILE --to @%s", clean(g.Name))
+		gopts.notef("Next: tipmesh share FILE --to @%s", clean(g.Name))
 		return nil
 	})
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -50,31 +51,24 @@ func runInvite(ctx context.Context, opts *InviteOptions, gopts *GlobalOptions) e
 			return err
 		}
 	} else if gopts.DryRun {
-		gopts.sayf("A ticket, good once, for %s.", lasting(for_))
+		gopts.previewf("A ticket, good once, for %s.", lasting(for_))
 		return nil
 	}
 	return gopts.withClient(func(c *api.Client) error {
 		var out *os.File
+		var err error
 		if opts.Out != "" {
 			// Opened first, so that no ticket is made that cannot be kept.
-			f, err := os.OpenFile(opts.Out, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-			if err != nil {
-				return fail(api.CodeInvalid, "", "%v", err)
+			if out, err = openNew(opts.Out); err != nil {
+				return err
 			}
-			defer f.Close()
-			out = f
 		}
 		t, err := c.Invite(ctx, api.Invite{Name: opts.Name, ForS: for_.Seconds(), Admit: opts.Admit})
+		if out != nil {
+			err = saveTicket(out, t, err)
+		}
 		if err != nil {
 			return err
-		}
-		if out != nil {
-			if _, err := fmt.Fprintln(out, t.Text); err != nil {
-				return fail(api.CodeInvalid, "", "write ticket: %v", err)
-			}
-			if err := out.Close(); err != nil {
-				return fail(api.CodeInvalid, "", "write ticket: %v", err)
-			}
 		}
 		if gopts.JSON {
 			return gopts.print(t)
@@ -90,4 +84,22 @@ func runInvite(ctx context.Context, opts *InviteOptions, gopts *GlobalOptions) e
 		}
 		return nil
 	})
+}
+
+// saveTicket writes a ticket to the file that was opened for it. Where there is
+// none, the file goes.
+func saveTicket(out *os.File, t *api.Ticket, err error) error {
+	if err == nil {
+		_, err = fmt.Fprintln(out, t.Text)
+		if err = errors.Join(err, out.Sync()); err != nil {
+			err = fail(api.CodeInvalid, "", "write ticket: %v", err)
+		}
+	}
+	if closed := out.Close(); err == nil && closed != nil {
+		err = fail(api.CodeInvalid, "", "write ticket: %v", closed)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(out.Name()))
+	}
+	return nil
 }

@@ -121,6 +121,7 @@ func runJoin(ctx context.Context, opts *JoinOptions, gopts *GlobalOptions, arg s
 	case err != nil:
 		return err
 	default:
+		j.fresh = !made.Again
 		j.words = api.Words(made.Mesh, ticket.Inviter, made.Card.ID(), ticket.ID())
 		if made.Again {
 			gopts.notef("Going on with the join that was begun before.")
@@ -136,6 +137,10 @@ func runJoin(ctx context.Context, opts *JoinOptions, gopts *GlobalOptions, arg s
 	defer func() {
 		if err := h.Close(); err != nil {
 			log.Error("close home", "err", err)
+		} else if j.fresh && j.refused {
+			if err := home.Discard(dir); err != nil {
+				log.Error("remove the home of a refused join", "err", err)
+			}
 		}
 	}()
 	return j.run(ctx, h)
@@ -207,6 +212,9 @@ type joining struct {
 	begun  time.Time
 	signed []string
 	told   bool // that we wait
+	// A join that was begun by this call and refused leaves no home, which would
+	// stand in the way of the next try.
+	fresh, refused bool
 }
 
 func (j *joining) accepted(m *home.Made) error {
@@ -257,7 +265,12 @@ func (j *joining) admit(ctx context.Context, h *home.Home) error {
 		case ctx.Err() != nil:
 			return fail(api.CodeUnavailable, "the same command goes on where this one stopped", "not in yet: %s", j.waitingFor(ctx.Err()))
 		case errors.Is(err, home.ErrRefused):
-			return fail(api.CodeDenied, "ask "+clean(j.ticket.Handle)+" for a new ticket", "%v", err)
+			j.refused = true
+			hint := "ask " + clean(j.ticket.Handle) + " for a new ticket"
+			if strings.Contains(err.Error(), "is taken") {
+				hint = "add another --handle; the ticket is still good"
+			}
+			return fail(api.CodeDenied, hint, "%v", err)
 		case !errors.Is(err, home.ErrDamaged) && (tries > 0 || j.told):
 		case errors.Is(err, home.ErrDamaged):
 			return err
@@ -342,6 +355,10 @@ func (j *joining) sync(ctx context.Context, h *home.Home) error {
 	} else if err != nil {
 		return err
 	}
+	// What is counted as received has been read too.
+	if err := h.Node.CatchUp(ctx); err != nil {
+		return err
+	}
 	s := h.Node.Status(time.Time{})
 	if j.gopts.JSON {
 		roster := len(h.Node.Roster().Active())
@@ -354,7 +371,7 @@ func (j *joining) sync(ctx context.Context, h *home.Home) error {
 			j.gopts.notef("%s says that it holds more of %s, and does not give it: this may not be all", clean(p.Handle), plural(p.Undelivered, "feed", "feeds"))
 		}
 	}
-	j.gopts.notef("Others start at use \"read\": tipmesh trust list")
-	j.gopts.notef("Next: tipmesh run")
+	j.gopts.notef("Others start at use \"read\": %s", j.gopts.here("tipmesh trust list"))
+	j.gopts.notef("Next: %s", j.gopts.here("tipmesh run"))
 	return nil
 }

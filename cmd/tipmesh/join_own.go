@@ -61,7 +61,7 @@ func runJoinOwn(opts *JoinOptions, gopts *GlobalOptions, args []string) error {
 	}
 	gopts.sayf("This node is %s: compare that when you name it.", id)
 	gopts.sayf("Wrote %s. At a node of yours:  tipmesh card node add %s --out second.pack", opts.Out, opts.Out)
-	gopts.sayf("Then, here:  tipmesh join --own second.pack")
+	gopts.sayf("Then, here:  %s", gopts.here("tipmesh join --own second.pack"))
 	return nil
 }
 
@@ -89,6 +89,8 @@ func joinPack(gopts *GlobalOptions, dir, file string, pass []byte) error {
 		return fail(api.CodeNotFound, "tipmesh join --own --out FILE comes first", "%v", err)
 	case errors.Is(err, home.ErrOtherPack):
 		return fail(api.CodeInvalid, "give the pack that was made for the request of this home", "%v", err)
+	case errors.Is(err, protocol.ErrMalformed):
+		return fail(api.CodeInvalid, "at a node of yours: tipmesh card node add REQUEST --out PACK", "%s is no pack", file)
 	case err != nil:
 		return err
 	}
@@ -97,6 +99,6 @@ func joinPack(gopts *GlobalOptions, dir, file string, pass []byte) error {
 		return gopts.print(ownNodeJSON{Kind: "own_node", Mesh: n.Mesh.String(), Member: api.Name{ID: n.Member.String(), Name: n.Handle}, Node: name, Home: dir})
 	}
 	gopts.sayf("This home is a node of %s in %s: %s", clean(n.Handle), clean(n.MeshName), name.ID)
-	gopts.sayf("It has no member key; commands that sign take --key-file. Next: tipmesh run")
+	gopts.sayf("It has no member key; commands that sign take --key-file. Next: %s", gopts.here("tipmesh run"))
 	return nil
 }

@@ -31,6 +31,9 @@ func execute(ctx context.Context, args []string, stdin io.Reader, stdout, stderr
 	cmd.SetErr(stderr)
 	err := cmd.ExecuteContext(ctx)
 	if err == nil {
+		err = gopts.sayPreview()
+	}
+	if err == nil {
 		return api.ExitDone
 	}
 	return report(gopts, args, err)

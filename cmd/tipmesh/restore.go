@@ -133,7 +133,7 @@ func restoreOptions(opts *RestoreOptions, gopts *GlobalOptions, f io.ReadSeeker)
 	}
 	switch {
 	case byPassphrase && o.Passphrase == nil:
-		if o.Passphrase, err = gopts.askPassphrase("Passphrase of the backup: ", false); err != nil {
+		if o.Passphrase, err = gopts.askPassphrase("Passphrase of the backup: ", false, "--passphrase-file FILE"); err != nil {
 			return nil, err
 		}
 		o.Key.Passphrase = o.Passphrase

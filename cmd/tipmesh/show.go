@@ -25,9 +25,9 @@ func newShowCommand(gopts *GlobalOptions) *cobra.Command {
 		Use:   "show REF",
 		Short: "Show one thing whole: an object or a share",
 		Long: `Show a share or an object whole. REF is a short name as share, lookup and show
-print it, such as share:9d2mq or 9d2mq, or a STIX identifier. For members and
-proposals see tipmesh member show and tipmesh roster show.`,
-		Example: example("tipmesh show share:9d2mq", "tipmesh show indicator:5yqa1f2k --stix", "tipmesh show share:9d2mq --entry --out talos.entry"),
+print it, such as share:9d2mq or 9d2mq, or a STIX identifier. Names that begin
+with member:, proposal: or group: show those.`,
+		Example: example("tipmesh show share:9d2mq", "tipmesh show indicator:5yqa1f2k --stix", "tipmesh show proposal:4k1ex", "tipmesh show share:9d2mq --entry --out talos.entry"),
 		Args:    countArgs(1, 1),
 		RunE:    func(cmd *cobra.Command, args []string) error { return runShow(cmd.Context(), opts, gopts, args) },
 	}
@@ -41,6 +41,16 @@ proposals see tipmesh member show and tipmesh roster show.`,
 func runShow(ctx context.Context, opts *ShowOptions, gopts *GlobalOptions, args []string) error {
 	if opts.Entry || opts.Out != "" {
 		return runShowEntry(ctx, opts, gopts, args[0])
+	}
+	if !opts.STIX {
+		switch kind, _, _ := strings.Cut(args[0], ":"); kind {
+		case "member":
+			return runMemberShow(ctx, gopts, args[0])
+		case "proposal":
+			return showProposal(ctx, gopts, args[0])
+		case "group":
+			return runGroupShow(ctx, gopts, args[0])
+		}
 	}
 	return gopts.withClient(func(c *api.Client) error {
 		shown, err := c.Show(ctx, args[0])
@@ -61,6 +71,16 @@ func runShow(ctx context.Context, opts *ShowOptions, gopts *GlobalOptions, args 
 			sayObject(gopts, shown.Object)
 		}
 		return nil
+	})
+}
+
+func showProposal(ctx context.Context, gopts *GlobalOptions, ref string) error {
+	return gopts.withClient(func(c *api.Client) error {
+		p, err := c.Proposal(ctx, ref)
+		if err != nil {
+			return err
+		}
+		return sayProposal(gopts, p)
 	})
 }
 
@@ -140,6 +160,18 @@ func sayObject(gopts *GlobalOptions, o *api.Object) {
 	}
 }
 
+// valuesText is the first value, and how many there are beside it.
+func valuesText(gopts *GlobalOptions, list []api.Value) string {
+	if len(list) == 0 {
+		return "-"
+	}
+	text := gopts.shown(list[0].Text)
+	if more := len(list) - 1; more > 0 {
+		return cut(text, 24) + fmt.Sprintf(" +%d", more)
+	}
+	return text
+}
+
 func sayShared(gopts *GlobalOptions, s *api.SharedView) {
 	title := ""
 	if s.Title != "" {
@@ -159,10 +191,14 @@ func sayShared(gopts *GlobalOptions, s *api.SharedView) {
 	sayWithdrawn(gopts, s.Withdrawn)
 	var rows [][]string
 	for _, o := range s.Objects {
-		rows = append(rows, []string{clean(o.Ref), cut(clean(o.Says), 54)})
+		says := clean(o.Says)
+		if o.Withdrawn {
+			says = "withdrawn"
+		}
+		rows = append(rows, []string{clean(o.Ref), cut(valuesText(gopts, o.Values), 30), cut(says, 24)})
 	}
 	if len(rows) > 0 {
-		gopts.table(gopts.stdout, []string{"OBJECT", "SAYS"}, rows)
+		gopts.table(gopts.stdout, []string{"OBJECT", "VALUE", "SAYS"}, rows)
 	}
 	if more := s.Total - len(s.Objects); more > 0 {
 		gopts.sayf("and %s more", grouped(more))

@@ -136,13 +136,23 @@ func (o *SigningOptions) write(gopts *GlobalOptions, p *api.Prepared) error {
 	return nil
 }
 
+// openNew makes a file that others cannot read and that is not there yet.
+func openNew(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) // #nosec G304 -- the operator named it
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return nil, fail(api.CodeConflict, "give another name, or move it away", "%s is there already", path)
+	case err != nil:
+		return nil, fail(api.CodeInvalid, "", "%v", err)
+	}
+	return f, nil
+}
+
 // writeNew writes a file that others cannot read and that is not there yet.
 func writeNew(path string, data []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) // #nosec G304 -- the operator named it
-	if errors.Is(err, fs.ErrExist) {
-		return fail(api.CodeConflict, "give another name, or move it away", "%s is there already", path)
-	} else if err != nil {
-		return fail(api.CodeInvalid, "", "%v", err)
+	f, err := openNew(path)
+	if err != nil {
+		return err
 	}
 	_, err = f.Write(data)
 	if err == nil {

@@ -99,7 +99,12 @@ func sayStatus(gopts *GlobalOptions, s *api.Status) {
 		}
 		behind = strings.Join(list, ", ")
 	}
-	gopts.sayf("%s     behind: %s", line, behind)
+	if columns(line)+columns(behind)+13 <= 80 {
+		gopts.sayf("%s     behind: %s", line, behind)
+	} else {
+		gopts.sayf("%s", line)
+		gopts.sayf("Behind    %s", wrap(strings.Split(behind, ", "), ",", 80, 10))
+	}
 	indexed := "indexed to the last entry"
 	if missing := s.Store.Arrivals - s.Store.Indexed; s.Store.Arrivals > s.Store.Indexed {
 		indexed = plural(missing, "entry", "entries") + " not indexed yet"

@@ -88,6 +88,17 @@ func (g *GlobalOptions) bold(s string) string {
 	return "\x1b[1m" + s + "\x1b[0m"
 }
 
+// fold breaks a sentence that is wider than a terminal. What has columns of its
+// own stays as it is.
+func fold(line string) string {
+	text := strings.TrimLeft(line, " ")
+	if columns(line) <= 80 || strings.Contains(text, "  ") || strings.Contains(text, "\n") {
+		return line
+	}
+	indent := len(line) - len(text)
+	return strings.Repeat(" ", indent) + wrap(strings.Fields(text), "", 80, indent)
+}
+
 // wrap breaks words into lines of at most width, each after the first with the
 // indent before it.
 func wrap(words []string, sep string, width, indent int) string {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -68,6 +69,9 @@ func runWithdraw(ctx context.Context, opts *WithdrawOptions, gopts *GlobalOption
 		gopts.sayf("Withdrew  %s", withdrawnText(done))
 		if len(done.Receipts) > 0 {
 			gopts.sayf("Applied by  %s", receiptsText(done.Receipts, 12))
+		}
+		if slices.ContainsFunc(done.Receipts, func(r api.Receipt) bool { return r.State == api.ReceiptWaiting }) {
+			gopts.notef("A member writes receipts every ten minutes at most. To see more of them:\n  %s", gopts.here("tipmesh show "+clean(done.Ref)))
 		}
 		return nil
 	})

@@ -37,7 +37,7 @@ func (s *Server) ourCard() (*Card, error) {
 	c := m.Card
 	out := &Card{Kind: "card", Member: Name{ID: m.ID.String(), Name: m.Handle}, Ref: refOf("card", m.CardID.String()), Version: c.Version,
 		Name: c.Name, Contact: c.Contact, Duty: c.Duty, Sectors: orEmpty(c.Sectors), Regions: orEmpty(c.Regions),
-		WorkingOn: orEmpty(c.WorkingOn), Consent: consentOf(c), Identity: c.Identity, Nodes: []string{}, AlsoOn: []Name{}}
+		WorkingOn: orEmpty(c.WorkingOn), Consent: consentOf(c), Identity: c.Identity, Key: m.Key.String(), Nodes: []string{}, AlsoOn: []Name{}}
 	for _, k := range m.Nodes {
 		out.Nodes = append(out.Nodes, transport.PeerID(k))
 	}

@@ -22,11 +22,14 @@ import (
 type Client struct {
 	http *http.Client
 	what string // where the node is, for messages
+	dir  string // its home; empty where it is reached in another way
 }
 
 // NewClient makes a client for the node that runs in a home folder.
 func NewClient(dir string) *Client {
-	return NewClientDialing("the home "+dir, func(ctx context.Context) (net.Conn, error) { return home.Dial(ctx, dir) })
+	c := NewClientDialing("the home "+dir, func(ctx context.Context) (net.Conn, error) { return home.Dial(ctx, dir) })
+	c.dir = dir
+	return c
 }
 
 // NewClientDialing makes a client over connections from dial; what names the
@@ -353,6 +356,10 @@ func (c *Client) unreachable(ctx context.Context, err error) *Error {
 	}
 	var op *net.OpError
 	if errors.As(err, &op) && op.Op == "dial" || errors.Is(err, home.ErrNotRunning) {
+		if c.dir != "" && home.Vacant(c.dir) == nil {
+			return Errorf(CodeUnavailable, "no node runs in %s, and there is no home", c.what).
+				WithHint("another --home FOLDER; or make one with tipmesh create or tipmesh join, then tipmesh run")
+		}
 		return Errorf(CodeUnavailable, "no node runs in %s", c.what).WithHint("start one: tipmesh run")
 	}
 	return Errorf(CodeUnavailable, "the node does not answer: %v", err)

@@ -17,6 +17,7 @@ const (
 	mostCandidates = 64
 	mostListed     = 1000 // objects of a share
 	mostParts      = 100_000
+	mostOpened     = 16 // entries of a share that are opened for the values in them
 )
 
 // show answers GET /v1/object/{ref}.
@@ -117,14 +118,42 @@ func (s *Server) object(o *store.Object) (*Object, error) {
 		out.Versions = append(out.Versions, Version{Modified: at(v.Modified), Revoked: v.Revoked, Action: v.Summary.Action,
 			Received: at(v.Summary.Received), Says: v.Summary.Says})
 	}
-	for _, t := range stix.FactsOf(stix.Object{Raw: raw}).Values {
-		if v, err := observable.ParseAs(observable.Type(t.Kind), t.Text); err == nil {
-			out.Values = append(out.Values, Value{Type: string(v.Type), Text: v.Text})
-		}
-	}
+	facts := stix.FactsOf(stix.Object{Raw: raw})
+	out.Values = append(out.Values, valuesOf(&facts)...)
 	out.Readers, out.Holders = s.reach(place)
 	out.Withdrawn = s.withdrawn(o, raw, place)
 	return out, nil
+}
+
+func valuesOf(f *stix.Facts) (list []Value) {
+	for _, t := range f.Values {
+		if v, err := observable.ParseAs(observable.Type(t.Kind), t.Text); err == nil {
+			list = append(list, Value{Type: string(v.Type), Text: v.Text})
+		}
+	}
+	return list
+}
+
+// opened are entries whose values were read: by arrival, and by place in it.
+type opened map[uint64]map[int][]Value
+
+// values gives the values of an object, as far as entries are opened for them.
+func (s *Server) values(seen opened, o *store.Object) []Value {
+	in, ok := seen[o.Arrival]
+	if !ok && len(seen) < mostOpened {
+		in = map[int][]Value{}
+		seen[o.Arrival] = in
+		// What cannot be opened, since it was erased, has no values to show.
+		if place, err := s.n.PlaceOf(o.Arrival); err == nil {
+			if bundle, err := s.n.Open(place); err == nil {
+				_ = stix.Scan(bundle, func(ordinal int, _ []byte, f *stix.Facts) error {
+					in[ordinal] = valuesOf(f)
+					return nil
+				})
+			}
+		}
+	}
+	return in[int(o.Ordinal)]
 }
 
 // raw gives an object as it was shared, and the entry that holds it.
@@ -181,6 +210,7 @@ func (s *Server) shareView(first *store.Object) (*SharedView, error) {
 		Member: s.name(first.Member), TLP: first.Summary.TLP, Action: first.Summary.Action, Received: at(first.Summary.Received),
 		Found: map[string]int{}, Objects: []ObjectLine{}}
 	var places []store.Place
+	seen := opened{}
 	for part := range mostParts {
 		o, err := s.part(first, part)
 		if err != nil {
@@ -205,7 +235,7 @@ func (s *Server) shareView(first *store.Object) (*SharedView, error) {
 		}
 		view.Title = grouping.Name
 		places = append(places, place)
-		if err := s.listed(view, first.Member, grouping.Refs); err != nil {
+		if err := s.listed(view, seen, first.Member, grouping.Refs); err != nil {
 			return nil, err
 		}
 	}
@@ -238,7 +268,7 @@ func (s *Server) part(first *store.Object, part int) (*store.Object, error) {
 }
 
 // listed adds objects to a view of a share; the first ones with what they say.
-func (s *Server) listed(view *SharedView, member protocol.MemberID, ids []string) error {
+func (s *Server) listed(view *SharedView, seen opened, member protocol.MemberID, ids []string) error {
 	for _, id := range ids {
 		view.Found[stix.IDType(id)]++
 		view.Total++
@@ -250,9 +280,9 @@ func (s *Server) listed(view *SharedView, member protocol.MemberID, ids []string
 		if err != nil {
 			return err
 		}
-		for _, o := range list {
+		for _, o := range s.n.Visible(list) {
 			if o.Member == member {
-				line.Says = o.Summary.Says
+				line.Says, line.Withdrawn, line.Values = o.Summary.Says, o.Revoked, s.values(seen, &o)
 			}
 		}
 		view.Objects = append(view.Objects, line)

@@ -224,6 +224,9 @@ type ObjectLine struct {
 	ID   string `json:"id"`
 	Type string `json:"type"`
 	Says string `json:"says,omitempty"`
+	// Values are those of an indicator or an observable.
+	Values    []Value `json:"values,omitempty"`
+	Withdrawn bool    `json:"withdrawn,omitempty"`
 }
 
 // Shown is what a short name means: one of the two is set.

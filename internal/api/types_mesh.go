@@ -149,6 +149,7 @@ type Card struct {
 	WorkingOn []string `json:"working_on"`
 	Consent   *Consent `json:"consent,omitempty"`
 	Identity  string   `json:"identity"`
+	Key       string   `json:"key"`     // the present member key
 	Nodes     []string `json:"nodes"`   // peer IDs
 	AlsoOn    []Name   `json:"also_on"` // members that work on the same
 	Statement string   `json:"card"`    // hexadecimal, for roster propose add

@@ -269,6 +269,19 @@ func prepareFolder(dir string) error {
 	return nil
 }
 
+// Vacant says why no home can be made in a folder; nil where one can. It changes
+// nothing.
+func Vacant(dir string) error {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return fmt.Errorf("make home: %w", err)
+	}
+	if _, err := os.Lstat(filepath.Join(abs, meshFile)); err == nil {
+		return fmt.Errorf("make home: %w: %s", ErrExists, abs)
+	}
+	return nil
+}
+
 // vacant says why a folder cannot become a home, and clears away what an
 // interrupted build left in it.
 func vacant(dir string) error {

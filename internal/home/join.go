@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -53,6 +54,35 @@ func (h *Home) Join(ctx context.Context, progress func(*node.JoinReply)) error {
 		case <-time.After(joinAgain):
 		}
 	}
+}
+
+// Discard removes a home whose join was never answered with yes, so that the
+// folder is free again. It touches no other home.
+func Discard(dir string) error {
+	held, err := lockHome(dir)
+	if err != nil {
+		return err
+	}
+	defer held.release()
+	f, err := readMesh(dir)
+	if err != nil {
+		return err
+	}
+	if f.Card == nil {
+		return fmt.Errorf("discard home: %w", ErrMember)
+	}
+	// With that folder in it, and without the mesh file, it is an unfinished
+	// build, which the next one clears away.
+	if err := os.MkdirAll(filepath.Join(dir, newFolder), 0o700); err != nil {
+		return fmt.Errorf("discard home: %w", err)
+	}
+	for _, name := range []string{meshFile, listenFile, SocketFile} {
+		if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {
+			return fmt.Errorf("discard home: %w", err)
+		}
+	}
+	sweep(dir, true)
+	return nil
 }
 
 // ask shows the card on one stream until there is a decision.
