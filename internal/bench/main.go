@@ -50,7 +50,7 @@ func (p *plan) wants(parts ...string) bool {
 
 func main() {
 	n := flag.Int("n", 100_000, "indicators")
-	rounds := flag.Int("shares", 100, "single shares among ten nodes")
+	rounds := flag.Int("shares", 200, "single shares among ten nodes")
 	rows := flag.String("rows", "", "parts to measure, of "+strings.Join(parts, ",")+"; empty: all")
 	write := flag.String("write", "", "file to write the page to, from the project's root: docs/performance.md")
 	dir := flag.String("dir", "", "folder for homes and stores, removed at the end; empty: the system's")
@@ -73,6 +73,9 @@ func run(ctx context.Context, n, rounds int, rows, write, dir string) (err error
 	}
 	if p.root, err = projectRoot(); err != nil {
 		return err
+	}
+	if write != "" && len(p.rows) > 0 {
+		return errors.New("a page has all rows: give -write or -rows, not both")
 	}
 	if p.binary == "" {
 		return isolated(ctx, p, dir)

@@ -27,8 +27,13 @@ func runShare(ctx context.Context, p *plan, r *report) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, g.close()) }()
+	d, err := newDisks(filepath.Join(p.dir, "ten-raw"), shareNodes)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, d.close()) }()
 	p.say("ten nodes run")
-	var ours, acked, floor []time.Duration
+	var ours, acked, floor, durable []time.Duration
 	bytes := 0
 	const warm = 5
 	for i := range p.rounds + warm {
@@ -40,8 +45,12 @@ func runShare(ctx context.Context, p *plan, r *report) (err error) {
 		if err != nil {
 			return err
 		}
+		written, err := d.write(length)
+		if err != nil {
+			return err
+		}
 		if bytes = length; i >= warm {
-			ours, acked, floor = append(ours, took), append(acked, ack), append(floor, gossip)
+			ours, acked, floor, durable = append(ours, took), append(acked, ack), append(floor, gossip), append(durable, gossip+written)
 		}
 	}
 	for _, q := range []struct {
@@ -52,6 +61,9 @@ func runShare(ctx context.Context, p *plan, r *report) (err error) {
 		r.add(row{work: fmt.Sprintf("one indicator shared to queryable at the last of %d members, %s of %d", shareNodes, q.name, len(ours)), ours: brief(a),
 			peer:  fmt.Sprintf("raw gossipsub, a message of the same %s to the last of %d hosts: %s", size(float64(bytes)), shareNodes, brief(b)),
 			ratio: float64(a) / float64(b)})
+		c := quantile(durable, q.at)
+		r.add(row{work: "the same, " + q.name, ours: brief(a), peer: "that, and raw Badger's synced write of it at the author, then at all others at once: " + brief(c),
+			ratio: float64(a) / float64(c)})
 	}
 	r.note("A single share: from the call over the socket until look-ups at all ten nodes include it, on disk at all ten (acknowledged to its author after %s, p50). "+
 		"Nodes and gossipsub's hosts (over TCP, unsigned, nothing stored) all run in this process and are measured in turn.", brief(quantile(acked, 0.5)))
