@@ -93,6 +93,8 @@ func TestOf(t *testing.T) {
 
 		{"an agreeing opinion", verdict.Facts{Assertions: claims(bad("elm", "C")), Opinions: []verdict.Opinion{thinks("oak", "B", verdict.Agree, "elm")}}, verdict.Malicious, 64, []string{"sources", "agree"}},
 		{"agreeing with oneself", verdict.Facts{Assertions: claims(bad("elm", "C")), Opinions: []verdict.Opinion{thinks("elm", "C", verdict.StronglyAgree, "elm")}}, verdict.Suspicious, 35, []string{"sources"}},
+		{"an author agrees with a copy", verdict.Facts{Assertions: claims(with(bad("elm", "C"), relayed("lab"))), Opinions: []verdict.Opinion{thinks("lab", "A", verdict.Agree, "elm")}},
+			verdict.Malicious, 57, []string{"sources", "agree"}},
 		{"a neutral opinion", verdict.Facts{Assertions: claims(bad("elm", "C")), Opinions: []verdict.Opinion{thinks("oak", "A", verdict.Neutral, "elm")}}, verdict.Suspicious, 35, []string{"sources"}},
 		{"an A disagrees", verdict.Facts{Assertions: claims(bad("alder", "A"), bad("cedar", "B")), Opinions: []verdict.Opinion{thinks("oak", "A", verdict.Disagree, "alder")}},
 			verdict.Disputed, 84, []string{"sources", "dissent"}},

@@ -154,10 +154,10 @@ func (w *weighing) opinion(o Opinion, about []*Assertion) {
 	}
 }
 
-// assent counts a member that agrees with a claim. Who wrote or relays an
-// assertion does not confirm it.
+// assent counts a member that agrees with a claim. Who shared an assertion does
+// not confirm it. Who is relayed lends its own word, and stays one source.
 func (w *weighing) assent(member string, a *Assertion, p float64) {
-	if member == a.Member || member == source(a) {
+	if member == a.Member {
 		return
 	}
 	w.assents[member] = true
