@@ -165,15 +165,11 @@ func (q *query) take(g group, entry string, hostOnly bool) {
 	}
 }
 
-// hit notes a list once. Entries come closest first; what holds for the whole
-// value replaces what holds for its host.
+// hit notes a list once. Entries come closest first.
 func (q *query) hit(list uint32, entry string, hostOnly bool) {
 	l := q.set.lists[list]
 	for i := range q.hits {
-		if h := &q.hits[i]; h.List == l {
-			if h.HostOnly && !hostOnly {
-				h.Entry, h.HostOnly = entry, false
-			}
+		if q.hits[i].List == l {
 			return
 		}
 	}

@@ -61,7 +61,7 @@ func TestLookup(t *testing.T) {
 		"lists/top2":    `{"name":"top2","type":["hostname"],"list":{"photobucket.com":"shared pictures"}}`,
 		"lists/domains": `{"name":"domains","type":"hostname","list":["only-domains.com"],"matching_attributes":["domain"]}`,
 		"lists/sandbox": `{"name":"sandbox","type":"substring","list":["Virustotal.com","/xq"],"matching_attributes":["url","domain"]}`,
-		"lists/contact": `{"name":"contact","type":"regex","list":["/^(security|abuse)\\@.*\\..*$/i","^plain@"],"matching_attributes":["email-dst"]}`,
+		"lists/contact": `{"name":"contact","type":"regex","list":["/^(security|abuse)\\@.*\\..*$/i","^plain@","^evil"],"matching_attributes":["email-dst"]}`,
 		"lists/empty":   `{"name":"empty","type":"string","list":["D41D8CD98F00B204E9800998ECF8427E","update.exe"]}`,
 	})
 	for _, c := range []struct {
@@ -89,7 +89,9 @@ func TestLookup(t *testing.T) {
 		{"http://photobucket.com/", []string{"top photobucket.com", "top2 photobucket.com"}},
 		{"http://photobucket.com:8080/", []string{"top photobucket.com (host)", "top2 photobucket.com (host)"}},
 		{"http://photobucket.com@evil.net/", nil},
+		{"http://user@photobucket.com/", []string{"top photobucket.com (host)", "top2 photobucket.com (host)"}},
 		{"http://evil.net/photobucket.com", nil},
+		{"evil.net", nil}, // the expressions are about mail addresses
 		{"a.example.org", []string{"top example.org"}},
 		{"xn--mnchen-3ya.de", []string{"top xn--mnchen-3ya.de"}},
 		{"bob@photobucket.com", []string{"top photobucket.com (host)", "top2 photobucket.com (host)"}},
@@ -241,12 +243,12 @@ func TestFind(t *testing.T) {
 
 // Every substring is found, wherever it stands, as a plain search finds it.
 func TestSubstrings(t *testing.T) {
-	words := []string{"a", "ab", "abc", "abcd", "bcd", "cda", "zzz", "abcdabcd"}
+	words := []string{"a", "ab", "abc", "abcd", "acd", "bcd", "cda", "zzz", "abcdabcd"}
 	var s substrings
 	for i, w := range words {
 		s.add(w, group(i))
 	}
-	for _, in := range []string{"", "a", "xab", "abcdabcd", "xxabcd", "cdab", "zzzz", "bc"} {
+	for _, in := range []string{"", "a", "xab", "abcdabcd", "xxabcd", "xacd", "cdab", "zzzz", "bc"} {
 		got := map[string]bool{}
 		s.find(in, func(text string, g group) { got[text] = words[g] == text })
 		want := map[string]bool{}
