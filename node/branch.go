@@ -94,6 +94,19 @@ func survives(r *trust.Roster, h *protocol.Header) (ok, named bool) {
 	return !named || h.Seq != seq || h.ID() == entry, named && h.Seq <= seq
 }
 
+// fits reports whether the roster lets an entry that was parked be stored still: a
+// cut may have become known since.
+func (n *Node) fits(h *protocol.Header, head uint64) bool {
+	if h.Node == n.key {
+		return true
+	}
+	reason := n.objection(h, head)
+	if reason != "" {
+		n.refused.add(reason, 1)
+	}
+	return reason == ""
+}
+
 // dropVoided drops every branch that a cut has voided for certain. Sync brings
 // the one that survives.
 func (n *Node) dropVoided() {

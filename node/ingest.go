@@ -233,7 +233,7 @@ func (n *Node) follow(c *store.Commit, feed protocol.FeedID, held store.Feed, wa
 	for seq := held.Head + 1; seq <= wanted; seq++ {
 		in, ok := ahead[seq]
 		delete(ahead, seq)
-		if parked, had := n.park.take(feed, seq); had && (!ok || in.header.Prev != prev ||
+		if parked, had := n.park.take(feed, seq); had && n.fits(parked.header, held.Head) && (!ok || in.header.Prev != prev ||
 			in.payload == nil && in.header.ID() == parked.header.ID()) {
 			in, ok = parked, true
 		}
