@@ -77,3 +77,32 @@ func carried() (uint64, error) {
 	}
 	return 0, fmt.Errorf("read bytes of the loopback device: there is none")
 }
+
+// transported is what the kernel counts of datagrams and segments.
+type transported struct{ datagrams, dropped, segments, again uint64 }
+
+// transports reads the counters of UDP and TCP.
+func transports() (t transported, err error) {
+	text, err := os.ReadFile("/proc/thread-self/net/snmp")
+	if err != nil {
+		return t, fmt.Errorf("read counters of the network: %w", err)
+	}
+	counters := map[string]uint64{}
+	names := map[string][]string{}
+	for l := range strings.Lines(string(text)) {
+		kind, rest, _ := strings.Cut(l, ":")
+		cells := strings.Fields(rest)
+		if names[kind] == nil {
+			names[kind] = cells
+			continue
+		}
+		for i, cell := range cells {
+			// Some are negative and none of those is used.
+			if n, err := strconv.ParseUint(cell, 10, 64); err == nil && i < len(names[kind]) {
+				counters[kind+names[kind][i]] = n
+			}
+		}
+	}
+	return transported{datagrams: counters["UdpOutDatagrams"], dropped: counters["UdpRcvbufErrors"], segments: counters["TcpOutSegs"],
+		again: counters["TcpRetransSegs"]}, nil
+}
