@@ -213,7 +213,10 @@ func (h *History) checkRemovedReadsNothingNew(i int, in []int) {
 		if _, out := s.out[p.ID]; len(by) > 0 {
 			return out && slices.ContainsFunc(by, func(id protocol.StatementID) bool { return s.removals[id] })
 		}
-		return s.out[p.ID] == last.Removal
+		// Where an admission came after the removal and is void by now, it was let in
+		// meanwhile: what ended that time is no removal.
+		end := h.Members[in[0]].Node.Statement(last.Removal)
+		return s.out[p.ID] == last.Removal && end.Kind != protocol.KindRemoval
 	}
 	sealed := 0
 	h.each(func(e store.Entry) {
