@@ -189,15 +189,3 @@ func (n *Node) retire(c *protocol.Card, node protocol.Key) error {
 func place(c *protocol.Card, node protocol.Key) (int, bool) {
 	return slices.BinarySearchFunc(c.Nodes, node, func(x protocol.CardNode, k protocol.Key) int { return x.Key.Compare(k) })
 }
-
-// headsOf gives where the feeds of a node end as held here.
-func (n *Node) headsOf(node protocol.Key) []protocol.FeedCut {
-	var out []protocol.FeedCut
-	for _, f := range n.store.Feeds() {
-		if f.Node == node && f.Head > 0 {
-			out = append(out, protocol.FeedCut{Feed: f.ID, Seq: f.Head, Entry: f.HeadID})
-		}
-	}
-	slices.SortFunc(out, func(a, b protocol.FeedCut) int { return a.Feed.Compare(b.Feed) })
-	return out[:min(len(out), protocol.MaxCuts)]
-}

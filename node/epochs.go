@@ -86,8 +86,8 @@ func (n *Node) ReadersIn(to protocol.AudienceID, tlp string) (readers []protocol
 }
 
 // feedSetting names the setting with the salt of the feed that entries of a kind
-// go to. The feeds for a group change with its epochs, so that nobody else can
-// tell which of them belong together.
+// go to. Each audience has one, whichever epochs it goes through: of the feeds
+// that a node may begin, and a cut may name, epochs must not use up any.
 func (n *Node) feedSetting(kind protocol.EntryKind, e *epoch) string {
 	switch {
 	case kind == protocol.EntryDirect:
@@ -95,7 +95,7 @@ func (n *Node) feedSetting(kind protocol.EntryKind, e *epoch) string {
 	case e == nil || e.Audience == protocol.Everyone(n.mesh):
 		return ownFeed + "sealed"
 	}
-	return ownFeed + e.ID().String()
+	return ownFeed + e.Audience.String()
 }
 
 // usable reports whether the epoch is for this circle: made in view of the same
@@ -126,18 +126,11 @@ func (n *Node) lives(e *epoch) bool {
 	return e.Time >= now.Add(-epochLifetime).UnixMilli() && e.Time <= now.Add(epochAhead).UnixMilli()
 }
 
-// present gives the usable epoch of the lowest ID, or nil. In a group one that
-// this node has written under comes first: each has feeds of its own, and who
-// makes epoch after epoch must not use up those that a node may begin.
+// present gives the usable epoch of the lowest ID, or nil.
 func (n *Node) present(c circle) (best *epoch) {
-	begun := false
 	for _, e := range n.keys.all() {
-		if !n.usable(e, c) {
-			continue
-		}
-		mine := c.group != nil && n.hasSetting(n.feedSetting(protocol.EntrySealed, e))
-		if best == nil || mine && !begun || mine == begun && e.ID().Compare(best.ID()) < 0 {
-			best, begun = e, mine
+		if n.usable(e, c) && (best == nil || e.ID().Compare(best.ID()) < 0) {
+			best = e
 		}
 	}
 	return best

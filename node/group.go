@@ -285,20 +285,3 @@ func (n *Node) stands(o *store.Object) bool {
 	place, err := n.PlaceOf(o.Arrival)
 	return err == nil && g.Counts(o.Member, place.Feed, place.Seq)
 }
-
-// groupHeads gives where the feeds that a member wrote for a group end, as held
-// here.
-func (n *Node) groupHeads(id protocol.AudienceID, m protocol.MemberID) (out []protocol.FeedCut) {
-	r := n.Roster()
-	for _, f := range n.store.Feeds() {
-		author, ok := r.Author(f.Node)
-		if !ok || author.ID != m || f.Kind == protocol.EntryDirect || f.Head == 0 {
-			continue
-		}
-		if n.audienceOf(store.Place{Feed: f.ID, Seq: 1}) == id || n.audienceOf(store.Place{Feed: f.ID, Seq: f.Head}) == id {
-			out = append(out, protocol.FeedCut{Feed: f.ID, Seq: f.Head})
-		}
-	}
-	slices.SortFunc(out, func(a, b protocol.FeedCut) int { return a.Feed.Compare(b.Feed) })
-	return out[max(0, len(out)-protocol.MaxCuts):]
-}

@@ -251,18 +251,3 @@ func (n *Node) reportFork(a, b *protocol.Header) {
 		n.log.Error("report a fork", "err", err)
 	}
 }
-
-// Heads gives where the feeds of a member's nodes end as held here: the cuts of
-// a removal. Each names its entry, so that of a forked feed the branch held here
-// survives.
-func (n *Node) Heads(member protocol.MemberID) []protocol.FeedCut {
-	var out []protocol.FeedCut
-	r := n.Roster()
-	for _, f := range n.store.Feeds() {
-		if m, ok := r.Author(f.Node); ok && m.ID == member && f.Head > 0 {
-			out = append(out, protocol.FeedCut{Feed: f.ID, Seq: f.Head, Entry: f.HeadID})
-		}
-	}
-	slices.SortFunc(out, func(a, b protocol.FeedCut) int { return a.Feed.Compare(b.Feed) })
-	return out[:min(len(out), protocol.MaxCuts)]
-}

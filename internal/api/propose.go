@@ -3,6 +3,7 @@ package api
 import (
 	"encoding/base64"
 	"encoding/hex"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -198,6 +199,9 @@ func (s *Server) proposeRemove(q *Propose) (protocol.Content, []Warning, error) 
 	var warnings []Warning
 	if m.Governor {
 		warnings = append(warnings, Warning{Code: "governor", Text: m.Handle + " stays a governor, whose signatures count, until the governors are changed: tipmesh roster propose governors"})
+	}
+	if feeds, entries := s.n.Uncut(m.ID); feeds > 0 {
+		warnings = append(warnings, Warning{Code: "uncut", Text: fmt.Sprintf("%s has begun %d feeds more than a cut names: the %d entries in the shortest will not count", m.Handle, feeds, entries)})
 	}
 	return &protocol.Removal{Member: m.ID, Admission: m.Admission, Line: r.Line, Why: q.Why, Cuts: s.n.Heads(m.ID)}, warnings, nil
 }

@@ -176,8 +176,7 @@ func TestHostileStatesCrowdOutRemoval(t *testing.T) {
 }
 
 // A member makes epoch after epoch of a group, each before the others in order.
-// Who writes for the group does not begin a feed for each: a node may begin so
-// many and no more.
+// Who writes for the group does not begin a feed for each.
 func TestHostileEpochsUseUpFeeds(t *testing.T) {
 	Run(t, Options{Nodes: 3, Seed: 764}, func(t *testing.T, m *Mesh) {
 		m.StartAll()
