@@ -165,7 +165,9 @@ func (r *Roster) sumRoster() protocol.Hash {
 }
 
 // listDepartures names everything that took a reader away. Each departure keeps
-// its name for good, so that confirming a removal, say, makes no new one. heard
+// its name for good and none ceases to be one: confirming a removal, say, makes no
+// new one, and what was sealed in view of an admission that was void then stays to
+// be handed on. heard
 // are those and suspensions that do not count, or not any more: what was sealed
 // while one did must stay to be handed on.
 func (f *fold) listDepartures(r *Roster) (items, heard []protocol.Hash) {
@@ -180,17 +182,18 @@ func (f *fold) listDepartures(r *Roster) (items, heard []protocol.Hash) {
 		for _, o := range slices.Concat(p.removals, p.dropped) {
 			add('r', m.ID, o.s.ID())
 		}
-		for _, o := range p.void {
-			add('v', m.ID, o.s.ID())
+		for _, o := range slices.Concat(p.void, p.admissions) {
+			if by := f.leftOut(o); by != nil {
+				id := o.s.ID()
+				add('v', m.ID, protocol.HashOf(id[:], by))
+			}
 		}
 		for _, n := range p.chain.tree {
-			if n.card.Recipient != m.Card.Recipient {
-				add('a', m.ID, protocol.HashOf([]byte(n.card.Recipient)))
+			if n.takes() {
+				add('c', m.ID, n.id)
 			}
-			for _, cn := range n.card.Nodes {
-				if !slices.Contains(m.Nodes, cn.Key) {
-					add('n', m.ID, cn.Key)
-				}
+			if len(n.children) > 1 {
+				add('x', m.ID, n.id)
 			}
 		}
 	}

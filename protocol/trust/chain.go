@@ -108,6 +108,27 @@ func newNode(s *protocol.Statement, parent *node, stage int) *node {
 	return n
 }
 
+// takes reports whether a card takes something away from what reads in the
+// member's name as the card before has it: its recipient, one of its nodes, or
+// what an old key may sign.
+func (n *node) takes() bool {
+	p := n.parent
+	if p == nil {
+		return false
+	}
+	return n.stage != p.stage || n.card.Recipient != p.card.Recipient || slices.ContainsFunc(p.card.Nodes, func(c protocol.CardNode) bool {
+		return !names(n.card, c.Key) || retires(n.card, c.Key) && !retires(p.card, c.Key)
+	})
+}
+
+func names(c *protocol.Card, node protocol.Key) bool {
+	return slices.ContainsFunc(c.Nodes, func(n protocol.CardNode) bool { return n.Key == node })
+}
+
+func retires(c *protocol.Card, node protocol.Key) bool {
+	return slices.ContainsFunc(c.Retired, func(r protocol.RetiredNode) bool { return r.Node == node })
+}
+
 // grown is the part of a tree that one key signed.
 type grown struct {
 	byID  map[protocol.StatementID]*node

@@ -198,6 +198,19 @@ func (f *fold) voided(o *op) protocol.StatementID {
 	return f.head().id
 }
 
+// leftOut names what made an admission void for a time or still does: the next
+// element of the line, or that it was made beside the line. Nil where nothing did.
+func (f *fold) leftOut(o *op) []byte {
+	if o.elem.place < 0 {
+		return []byte("beside")
+	}
+	if o.elem == f.head() || f.line[o.elem.place+1].accepts[o.s.ID()] {
+		return nil
+	}
+	id := f.line[o.elem.place+1].id
+	return id[:]
+}
+
 // unnamed gives the first removal that an admission does not override; a nil
 // admission, the charter, overrides none.
 func unnamed(o *op, removals []*op) *op {

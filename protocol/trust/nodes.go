@@ -198,7 +198,7 @@ func (p *person) firstNamed() map[protocol.Key]uint64 {
 
 // names reports whether the present card names a node.
 func (p *person) names(node protocol.Key) bool {
-	return slices.ContainsFunc(p.chain.tip().card.Nodes, func(n protocol.CardNode) bool { return n.Key == node })
+	return names(p.chain.tip().card, node)
 }
 
 // end finds where a feed ends: the lowest seq, and the entry that the statement

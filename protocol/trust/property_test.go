@@ -256,3 +256,21 @@ func TestBoundedNodesConverge(t *testing.T) {
 		}
 	})
 }
+
+// What was sealed in view of some departures stays to be handed on: whoever
+// hears more knows of them still, in whatever order it hears.
+func TestDeparturesStay(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := history(t, false)
+		var heard []*protocol.Statement
+		before := trust.Fold(s.mesh, nil)
+		for _, st := range append([]*protocol.Statement{s.charter}, shuffled(t, s.all, false)...) {
+			heard = append(heard, st)
+			after := trust.Fold(s.mesh, heard)
+			if !after.Knows(before.Departures()) {
+				t.Fatalf("%s makes\n%s\nof\n%s", st.Kind, after, before)
+			}
+			before = after
+		}
+	})
+}

@@ -214,10 +214,10 @@ func (r *Roster) Forks(node protocol.Key) []*Fork {
 // agree on who is in.
 func (r *Roster) Digest() protocol.Hash { return r.digest }
 
-// Departures names everything that took a reader away, ascending: removals, void
-// admissions, suspensions, nodes that may no longer act, age recipients that were
-// replaced.
-// It changes whenever an epoch must be replaced.
+// Departures names everything that took a reader away, ascending: removals,
+// suspensions, void admissions, cards that give up a node, a recipient or a key,
+// cards that part. It changes whenever an epoch must be replaced, and what is once
+// in it stays.
 func (r *Roster) Departures() []protocol.Hash { return r.departures }
 
 // Knows reports whether this roster has every one of the departures. One that

@@ -147,7 +147,7 @@ func (s *story) change(k uint64, list []string, accepts []*protocol.Statement, b
 		g.Accepts = append(g.Accepts, a.ID())
 	}
 	protocol.Sorted(g.Governors)
-	protocol.Sorted(g.Accepts)
+	g.Accepts = protocol.Sorted(g.Accepts)
 	return s.propose(g, by...)
 }
 
