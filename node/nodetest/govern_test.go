@@ -288,7 +288,7 @@ func TestHostileMarks(t *testing.T) {
 		hostile(time.Minute, protocol.Hash{1}, 2)
 		time.Sleep(62 * time.Minute) // 1 is still away
 		hostile(0, protocol.Hash{1}, 1)
-		hostile(0, n.Roster().Digest(), 2)
+		hostile(time.Second, n.Roster().Digest(), 2)
 		hostile(30*time.Hour, n.Roster().Digest(), 1)
 		m.Start(1)
 		time.Sleep(2 * time.Minute)
