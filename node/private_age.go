@@ -37,26 +37,57 @@ func ageName(recipient string) string {
 // came since, and those that a card is to name.
 func (n *Node) loadAge() error {
 	list := slices.Clone(n.cfg.MemberAge)
-	add := func(text string) error {
-		id, err := seal.ParseIdentity(text)
-		if err == nil && !slices.ContainsFunc(list, func(x *seal.Identity) bool { return x.String() == text }) {
-			list = append(list, id)
+	n.age.Store(&list)
+	n.adopt()
+	err := n.store.Settings(nextAgePrefix, func(_ string, raw []byte) error {
+		id, err := seal.ParseIdentity(string(raw))
+		if err == nil {
+			n.addIdentity(id)
 		}
 		return err
-	}
-	for _, o := range n.private.all() {
-		if strings.HasPrefix(o.Name, ageOwn+"/") && len(o.Value) > 0 {
-			if err := add(string(o.Value)); err != nil {
-				return fmt.Errorf("read own age identities: %w", err)
-			}
-		}
-	}
-	err := n.store.Settings(nextAgePrefix, func(_ string, raw []byte) error { return add(string(raw)) })
+	})
 	if err != nil {
 		return fmt.Errorf("read own age identities: %w", err)
 	}
-	n.age.Store(&list)
 	return nil
+}
+
+// adopt takes in those of the identities by other own nodes that a card of the
+// member's names, and gives them. A node that is stolen can make up any number,
+// but no card.
+func (n *Node) adopt() (fresh []*seal.Identity) {
+	var came []protocol.Own
+	for _, o := range n.private.all() {
+		if strings.HasPrefix(o.Name, ageOwn+"/") && len(o.Value) > 0 {
+			came = append(came, o)
+		}
+	}
+	if len(came) == 0 {
+		return nil
+	}
+	named := map[string]bool{}
+	for _, s := range n.ledger.statements() {
+		if card, ok := s.Doc().(*protocol.Card); ok && card.Member == n.cfg.Member {
+			named[ageName(card.Recipient)] = true
+		}
+	}
+	for _, o := range came {
+		if !named[o.Name] {
+			continue
+		}
+		if id, err := parseAge(o); err == nil && n.addIdentity(id) {
+			fresh = append(fresh, id)
+		}
+	}
+	return fresh
+}
+
+func parseAge(o protocol.Own) (*seal.Identity, error) {
+	id, err := seal.ParseIdentity(string(o.Value))
+	if err == nil && ageName(id.Recipient()) != o.Name {
+		err = protocol.ErrMalformed
+	}
+	return id, err
 }
 
 // Identities are the member's age identities: all that anything may have been
@@ -88,33 +119,39 @@ func (n *Node) addIdentity(id *seal.Identity) bool {
 	}
 }
 
-// useIdentity takes in an identity that another own node made, and reads again
-// what may have been sealed to it before it came.
+// useIdentity has an identity that another own node told of looked at.
 func (n *Node) useIdentity(o protocol.Own) {
-	id, err := seal.ParseIdentity(string(o.Value))
-	if err != nil || ageName(id.Recipient()) != o.Name {
+	if _, err := parseAge(o); err != nil {
 		n.refused.add(ReasonMalformed, 1)
 		return
 	}
-	if n.addIdentity(id) && n.ctx != nil {
-		n.spawn(func() {
-			if err := n.rereadDirectFeeds(id); err != nil {
-				n.log.Error("read letters again", "err", err)
-			}
-			poke(n.keys.ask)
-		})
-	}
+	poke(n.carded)
 }
 
-// rereadDirectFeeds reads all letters that one identity opens.
-func (n *Node) rereadDirectFeeds(id *seal.Identity) error {
+// useIdentities takes in what a card names by now, and reads again what may have
+// been sealed to it before it came.
+func (n *Node) useIdentities() {
+	fresh := n.adopt()
+	if len(fresh) == 0 {
+		return
+	}
+	n.spawn(func() {
+		if err := n.rereadDirectFeeds(fresh...); err != nil {
+			n.log.Error("read letters again", "err", err)
+		}
+		poke(n.keys.ask)
+	})
+}
+
+// rereadDirectFeeds reads all letters that the identities open.
+func (n *Node) rereadDirectFeeds(ids ...*seal.Identity) error {
 	for _, f := range n.store.Feeds() {
 		if f.Kind != protocol.EntryDirect || f.Node == n.key {
 			continue
 		}
 		err := n.store.Range(f.ID, 1, func(e store.Entry) bool {
 			if e.Header.Kind == protocol.EntryDirect && e.Payload != nil {
-				n.readDirect(e, id)
+				n.readDirect(e, ids...)
 			}
 			return n.ctx.Err() == nil
 		})

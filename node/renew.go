@@ -16,12 +16,13 @@ import (
 const renewPatience = 5 * time.Second
 
 // followCard does what a new card of this member asks of its nodes, as long as
-// the node runs: the other nodes are told the age identity that it names, and a
-// node that another has taken the place of ends.
+// the node runs: the other nodes are told the age identity that it names, one that
+// another node made is used, and a node that another has taken the place of ends.
 func (n *Node) followCard() {
 	n.reuseTrust()
 	for {
 		n.shareIdentity()
+		n.useIdentities()
 		if next := n.next.Load(); next != nil && Renewed(n.Roster(), n.cfg.Member, n.key, *next) {
 			n.awaitHeard()
 			n.stop(ErrRenewed)

@@ -1,11 +1,14 @@
 package nodetest
 
 import (
+	"encoding/hex"
 	"fmt"
 	"testing"
 	"time"
 
 	"github.com/tipmesh/tipmesh/node"
+	"github.com/tipmesh/tipmesh/protocol"
+	"github.com/tipmesh/tipmesh/protocol/seal"
 )
 
 // A group goes through epoch after epoch, for each newcomer may read nothing older.
@@ -44,5 +47,47 @@ func TestGroupEpochsShareAFeed(t *testing.T) {
 			}
 		}
 		m.wantReads(1, "epoch-3.com", 0, 1, 2, 3, 4, 5)
+	})
+}
+
+// A stolen node, before it is retired, makes up age identities of the member's. The
+// others use none that no card names, and start again whatever they were told; the
+// identity of the card that retires the thief they do use.
+func TestHostileOwnNodeMakesUpIdentities(t *testing.T) {
+	Run(t, Options{Nodes: 2, Seed: 771}, func(t *testing.T, m *Mesh) {
+		m.StartAll()
+		time.Sleep(5 * time.Second)
+		other, stolen := m.further(1), m.further(1)
+		m.Settle(2*time.Minute, m.All()...)
+		before := len(m.Members[other].Node.Identities())
+		m.Stop(stolen)
+		l := m.hostile(stolen)
+		defer l.tr.Close()
+		var made []any
+		for range 40 {
+			id, err := seal.NewIdentity()
+			m.must(err)
+			sum := protocol.HashOf([]byte(id.Recipient()))
+			made = append(made, protocol.Own{Name: "age/" + hex.EncodeToString(sum[:]), Value: []byte(id.String()), Time: 1})
+		}
+		made = append(made, protocol.Own{Name: "age/none", Value: []byte("no identity"), Time: 1})
+		l.letters(1)(made...)
+		time.Sleep(20 * time.Second)
+		if _, ok := m.Members[other].Node.Own("age/none"); !ok {
+			t.Fatal("the letter did not come: the test is blind")
+		}
+		if got := len(m.Members[other].Node.Identities()); got != before {
+			t.Errorf("%d age identities, %d before", got, before)
+		}
+		l.leave()
+		_, err := m.Members[1].Node.SetCard(m.Members[1].Node.Retires(m.nodeOf(stolen)))
+		m.must(err)
+		time.Sleep(time.Minute)
+		m.Stop(other)
+		m.Start(other)
+		time.Sleep(20 * time.Second)
+		if got := len(m.Members[other].Node.Identities()); got != before+1 {
+			t.Errorf("%d age identities after the retirement, %d before", got, before)
+		}
 	})
 }
