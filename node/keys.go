@@ -21,8 +21,16 @@ const (
 	epochPrefix  = "epoch/"
 	unreadPrefix = "unread/"
 	directPrefix = "direct/" // how far a direct feed has been read
-	maxEpochs    = 16384
-	maxEpochsOf  = 2048 // of one maker: nobody takes all the room
+)
+
+// Limits of epochs, which stay for good. One that 1,000 members read takes 35 to
+// 70 KB, and 60 of those a year at most 4.2 MB: one maker may make them all for
+// years, and nobody takes all the room.
+const (
+	maxEpochs       = 16384
+	maxEpochsOf     = 2048      // of one maker
+	maxEpochBytes   = 256 << 20 // of all,
+	maxEpochBytesOf = 48 << 20  // and of one maker
 )
 
 // How often a member's nodes may ask for epochs, each time costing a sealing: so
@@ -44,7 +52,8 @@ type keys struct {
 	mu       sync.Mutex
 	byID     map[protocol.EpochID]*epoch
 	tags     *tags
-	made     map[protocol.MemberID]int     // epochs by maker
+	made     map[protocol.MemberID]epochSum // by maker
+	total    epochSum
 	given    *allowance[protocol.MemberID] // answers to a member's nodes that ask for epochs
 	ask      chan struct{}                 // there may be epochs to ask for: see seekEpochs
 	more     atomic.Bool                   // a neighbour seems to have more of them
@@ -56,7 +65,7 @@ type keys struct {
 func loadKeys(s store.Entries, mesh protocol.MeshID) (*keys, error) {
 	k := &keys{byID: map[protocol.EpochID]*epoch{}, tags: newTags(),
 		everyone: protocol.Everyone(mesh), whose: map[string]protocol.AudienceID{}, given: newAllowance[protocol.MemberID](handOversAtOnce, handOverInterval),
-		made: map[protocol.MemberID]int{}, ask: make(chan struct{}, 1)}
+		made: map[protocol.MemberID]epochSum{}, ask: make(chan struct{}, 1)}
 	err := s.Settings(epochPrefix, func(_ string, raw []byte) error {
 		e, err := protocol.ParseEpoch(raw)
 		if err != nil {
@@ -110,7 +119,8 @@ func (k *keys) put(e *protocol.Epoch) error {
 	}
 	fresh := &epoch{Epoch: e, identity: id}
 	k.byID[e.ID()] = fresh
-	k.made[e.Maker]++
+	k.made[e.Maker] = k.made[e.Maker].with(e)
+	k.total = k.total.with(e)
 	k.whose[e.Identity] = e.Audience
 	if e.Audience != k.everyone {
 		k.others.Add(1)
@@ -119,13 +129,29 @@ func (k *keys) put(e *protocol.Epoch) error {
 	return nil
 }
 
-// room refuses an epoch that is one too many, and one with the identity of another
-// audience's: what was written for a few would seem to be for everyone.
-func (k *keys) room(e *protocol.Epoch) error {
+// epochSum is how many epochs there are, and how many bytes they take.
+type epochSum struct{ count, bytes int }
+
+func (s epochSum) with(e *protocol.Epoch) epochSum {
+	return epochSum{s.count + 1, s.bytes + len(e.Raw())}
+}
+
+// room refuses an epoch that is one too many beside those held and those that are
+// about to be, and one with the identity of another audience's: what was written for
+// a few would seem to be for everyone.
+func (k *keys) room(e *protocol.Epoch, before ...*protocol.Epoch) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.byID[e.ID()] == nil && (len(k.byID) >= maxEpochs || k.made[e.Maker] >= maxEpochsOf) {
-		return errors.New("too many epochs")
+	all, made := k.total.with(e), k.made[e.Maker].with(e)
+	for _, x := range before {
+		all = all.with(x)
+		if x.Maker == e.Maker {
+			made = made.with(x)
+		}
+	}
+	if k.byID[e.ID()] == nil &&
+		(all.count > maxEpochs || all.bytes > maxEpochBytes || made.count > maxEpochsOf || made.bytes > maxEpochBytesOf) {
+		return errors.New("too many epochs, or too large ones")
 	}
 	if to, ok := k.whose[e.Identity]; ok && to != e.Audience {
 		return errors.New("its identity is another audience's")
@@ -208,26 +234,26 @@ func (k *keys) all() []*epoch {
 // for them.
 func (n *Node) keepEpochs(list []*protocol.Epoch) {
 	c := &store.Commit{Settings: map[string][]byte{}}
+	var kept []*protocol.Epoch
 	for _, e := range list {
-		if err := n.checkEpoch(e); err != nil {
+		if err := n.checkEpoch(e, kept...); err != nil {
 			n.refused.add(ReasonNotAdmitted, 1)
 			n.log.Warn("epoch refused", "epoch", e.ID().Short(), "err", err)
 			continue
 		}
 		c.Settings[epochPrefix+e.ID().String()] = e.Raw()
+		kept = append(kept, e)
 	}
-	if len(c.Settings) == 0 {
+	if len(kept) == 0 {
 		return
 	}
 	if _, err := n.store.Commit(n.ctx, c); err != nil {
 		n.log.Error("keep epochs", "err", err)
 		return
 	}
-	for _, e := range list {
-		if c.Settings[epochPrefix+e.ID().String()] != nil {
-			if err := n.keys.put(e); err != nil {
-				n.log.Warn("epoch refused", "err", err)
-			}
+	for _, e := range kept {
+		if err := n.keys.put(e); err != nil {
+			n.log.Warn("epoch refused", "err", err)
 		}
 	}
 	n.releaseReadable()
@@ -237,7 +263,7 @@ func (n *Node) keepEpochs(list []*protocol.Epoch) {
 // checkEpoch refuses an epoch that is not of this mesh, whose maker's node is not
 // the maker's, or that is one too many. One of a group that is not known yet is
 // kept: the group may be told of later, and until then nothing is shown of it.
-func (n *Node) checkEpoch(e *protocol.Epoch) error {
+func (n *Node) checkEpoch(e *protocol.Epoch, before ...*protocol.Epoch) error {
 	if e.Mesh != n.mesh {
 		return errors.New("of another mesh")
 	}
@@ -247,7 +273,7 @@ func (n *Node) checkEpoch(e *protocol.Epoch) error {
 	if _, err := seal.ParseIdentity(e.Identity); err != nil {
 		return err
 	}
-	return n.keys.room(e)
+	return n.keys.room(e, before...)
 }
 
 // releaseReadable makes an arrival of every entry whose epoch has come.

@@ -67,7 +67,7 @@ func (n *Node) adopt() (fresh []*seal.Identity) {
 	}
 	named := map[string]bool{}
 	for _, s := range n.ledger.statements() {
-		if card, ok := s.Doc().(*protocol.Card); ok && card.Member == n.cfg.Member {
+		if card, ok := s.Doc().(*protocol.Card); ok && (card.Member == n.cfg.Member || protocol.MemberID(s.ID()) == n.cfg.Member) {
 			named[ageName(card.Recipient)] = true
 		}
 	}
