@@ -77,6 +77,7 @@ func (n *Node) takeGroups(h *protocol.Header, states []*protocol.AudienceState, 
 	}
 	if _, err := n.store.Commit(n.context(), c); err != nil {
 		// They bite all the same; the letter is read again at the next start.
+		n.unkept.Add(1)
 		n.log.Error("keep what was told of groups", "err", err)
 	}
 	for id, list := range left {

@@ -248,6 +248,7 @@ func (n *Node) keepEpochs(list []*protocol.Epoch) {
 		return
 	}
 	if _, err := n.store.Commit(n.ctx, c); err != nil {
+		n.unkept.Add(1)
 		n.log.Error("keep epochs", "err", err)
 		return
 	}

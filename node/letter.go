@@ -66,6 +66,7 @@ func (n *Node) readDirectFeeds() error {
 		if from > f.Head {
 			continue
 		}
+		unkept := n.unkept.Load()
 		for seq := from; seq <= f.Head; seq++ {
 			e, err := n.store.Entry(store.Place{Feed: f.ID, Seq: seq})
 			if err != nil {
@@ -74,6 +75,9 @@ func (n *Node) readDirectFeeds() error {
 			if e.Payload != nil {
 				n.readDirect(e)
 			}
+		}
+		if n.unkept.Load() > unkept {
+			continue // such as for lack of room: read it again at the next start
 		}
 		at := binary.BigEndian.AppendUint64(nil, f.Head)
 		if _, err := n.store.Commit(n.ctx, &store.Commit{Settings: map[string][]byte{name: at}}); err != nil {

@@ -85,6 +85,7 @@ type Node struct {
 	ran      *runningTime
 	receipts *receipts
 	looked   looks
+	unkept   atomic.Uint64 // what letters said that could not be stored
 	events   chan func(*replica.Machine, time.Time)
 	gossip   chan incoming
 	started  time.Time

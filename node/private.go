@@ -216,6 +216,7 @@ func (n *Node) keepOwn(list []protocol.Own) (fresh []protocol.Own) {
 		return nil
 	}
 	if _, err := n.store.Commit(n.context(), c); err != nil {
+		n.unkept.Add(1)
 		n.log.Error("keep what an own node said", "err", err)
 		return nil
 	}

@@ -259,6 +259,7 @@ func (n *Node) takeReceipts(h *protocol.Header, list []protocol.Receipt) {
 		return
 	}
 	if _, err := n.store.Commit(n.ctx, c); err != nil {
+		n.unkept.Add(1)
 		n.log.Error("keep receipts", "err", err)
 		return
 	}

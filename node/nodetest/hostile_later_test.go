@@ -1,14 +1,19 @@
 package nodetest
 
 import (
+	"context"
 	"encoding/hex"
 	"fmt"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/tipmesh/tipmesh/node"
 	"github.com/tipmesh/tipmesh/protocol"
 	"github.com/tipmesh/tipmesh/protocol/seal"
+	"github.com/tipmesh/tipmesh/store"
+	"github.com/tipmesh/tipmesh/store/memory"
 )
 
 // A group goes through epoch after epoch, for each newcomer may read nothing older.
@@ -88,6 +93,56 @@ func TestHostileOwnNodeMakesUpIdentities(t *testing.T) {
 		time.Sleep(20 * time.Second)
 		if got := len(m.Members[other].Node.Identities()); got != before+1 {
 			t.Errorf("%d age identities after the retirement, %d before", got, before)
+		}
+	})
+}
+
+// noRoom has no room for epochs that letters bring while it is told so.
+type noRoom struct {
+	store.Store
+	full *atomic.Bool
+}
+
+func (s noRoom) Close() error { return nil } // the test opens it again
+
+func (s noRoom) Commit(ctx context.Context, c *store.Commit) (uint64, error) {
+	for name := range c.Settings {
+		if strings.HasPrefix(name, "epoch/") && len(c.Entries) == 0 && s.full.Load() {
+			return 0, store.ErrDiskFull
+		}
+	}
+	return s.Store.Commit(ctx, c)
+}
+
+// What a letter says is lost for lack of room when it comes, and again at the next
+// start. Once there is room a start brings it back, though nobody else is there.
+func TestLetterIsReadAgainOnceThereIsRoom(t *testing.T) {
+	var full atomic.Bool
+	stores := map[string]store.Store{}
+	open := func(dir string) (store.Store, error) {
+		if stores[dir] == nil {
+			stores[dir] = memory.New()
+		}
+		return noRoom{stores[dir], &full}, nil
+	}
+	Run(t, Options{Nodes: 2, Seed: 772, Open: open}, func(t *testing.T, m *Mesh) {
+		m.StartAll()
+		time.Sleep(5 * time.Second)
+		full.Store(true)
+		m.must(m.Share(0, "kept.com"))
+		time.Sleep(20 * time.Second)
+		if m.Reads(1, 0, "kept.com") {
+			t.Fatal("the epoch was kept: the test is blind")
+		}
+		m.Stop(0)
+		for _, last := range []bool{false, true} {
+			m.Stop(1)
+			full.Store(!last)
+			m.Start(1)
+			time.Sleep(20 * time.Second)
+			if got := m.Reads(1, 0, "kept.com"); got != last {
+				t.Errorf("it reads: %v, want %v", got, last)
+			}
 		}
 	})
 }
