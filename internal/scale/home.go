@@ -128,11 +128,6 @@ func (h *home) Unlinked() []protocol.Key { return nil }
 
 func (h *home) AddressesOf([]protocol.Key) []replica.NodeAddresses { return nil }
 
-// holds reports whether an entry and its payload are held.
-func (h *home) holds(x *item) bool {
-	return h.Payload(x.feed.id, x.seq) != nil
-}
-
 // put takes an entry in, with or without its payload, and those parked behind it;
 // it reports whether more is held than before.
 func (h *home) put(x *item, full bool) (changed bool) {

@@ -2,7 +2,6 @@ package nodetest
 
 import (
 	"crypto/ed25519"
-	"fmt"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -132,7 +131,7 @@ func TestReadmissionWithNewNode(t *testing.T) {
 			}
 		}
 		if r := f.Roster(); !m.Reads(2, 0, "without.com") || slices.ContainsFunc(r.Members, func(x *trust.Member) bool { return slices.Contains(x.Nodes, old) }) {
-			t.Error(fmt.Sprintf("the old node acts, or history is kept from the member\n%s", r))
+			t.Errorf("the old node acts, or history is kept from the member\n%s", r)
 		}
 		synctest.Wait()
 	})
