@@ -30,7 +30,8 @@ const (
 	maxGroupBytes  = 16 << 20 // states that one member told of first, in bytes
 	maxLooseStates = 64       // states of a group by one member that may not, as far as is known, sign them
 	maxDeputyTurns = 64       // states of a group by one deputy
-	maxLeavesOf    = 16       // leaves of a group by one member
+	maxLeavesOf    = 16       // leaves of a group by one member,
+	maxEarlyLeaves = 1024     // and those that wait for a state of their group, by all
 )
 
 // Names of settings that groups keep.
@@ -48,6 +49,7 @@ type groups struct {
 	by    map[protocol.AudienceID]*groupBook
 	first map[protocol.MemberID]int // groups by who told of them first
 	bytes map[protocol.MemberID]int // states likewise
+	early []earlyLeave              // came before the states of their groups
 	tidy  sync.Mutex                // one tidying at a time
 }
 
@@ -70,6 +72,11 @@ type toldState struct {
 type leaveKey struct {
 	member protocol.MemberID
 	state  protocol.Hash
+}
+
+type earlyLeave struct {
+	group protocol.AudienceID
+	leaveKey
 }
 
 func loadGroups(s store.Entries, mesh protocol.MeshID, self protocol.Key) (*groups, error) {

@@ -62,14 +62,28 @@ func (n *Node) takeGroups(h *protocol.Header, states []*protocol.AudienceState, 
 		c.Settings[name] = value
 		n.groups.book(groupOf(s)).keep(n.groups, t) // the next may follow it
 	}
+	known := slices.Clone(n.groups.early) // a state may be known by now that lists them
+	n.groups.early = nil
 	for _, l := range leaves {
-		leave := audience.Leave{Member: from.ID, State: l.State}
-		if b := n.groups.by[l.Audience]; b == nil || !b.mayLeave(leave) {
+		known = append(known, earlyLeave{l.Audience, leaveKey{from.ID, l.State}})
+	}
+	for _, l := range known {
+		leave := audience.Leave{Member: l.member, State: l.state}
+		b := n.groups.by[l.group]
+		if b == nil || !b.lists(l.member) {
+			if n.groups.await(l) {
+				n.unkept.Add(1)
+			} else {
+				n.refused.add(ReasonQuota, 1)
+			}
 			continue
 		}
-		leave.Cuts = n.groupHeads(l.Audience, from.ID)
-		left[l.Audience] = append(left[l.Audience], leave)
-		name, value := leaveSetting(l.Audience, leave)
+		if !b.mayLeave(leave) {
+			continue
+		}
+		leave.Cuts = n.groupHeads(l.group, l.member)
+		left[l.group] = append(left[l.group], leave)
+		name, value := leaveSetting(l.group, leave)
 		c.Settings[name] = value
 	}
 	if len(c.Settings) == 0 {
@@ -148,7 +162,7 @@ func (b *groupBook) census(r *trust.Roster, of protocol.MemberID) (firm, loose, 
 	return firm, loose, turns
 }
 
-// mayLeave reports whether a leave is new, and by a member that a state lists.
+// mayLeave reports whether a leave is new, and not one too many.
 func (b *groupBook) mayLeave(l audience.Leave) bool {
 	if _, had := b.leaves[leaveKey{l.Member, l.State}]; had || len(b.leaves) >= audience.MaxLeaves {
 		return false
@@ -162,12 +176,36 @@ func (b *groupBook) mayLeave(l audience.Leave) bool {
 	if of >= maxLeavesOf {
 		return false
 	}
+	return true
+}
+
+// lists reports whether a state lists a member.
+func (b *groupBook) lists(m protocol.MemberID) bool {
 	for _, t := range b.states {
-		if slices.Contains(t.Members, l.Member) {
+		if slices.Contains(t.Members, m) {
 			return true
 		}
 	}
 	return false
+}
+
+// await remembers a leave that came before any state that lists its member; false
+// where there are too many. The caller holds the lock.
+func (g *groups) await(l earlyLeave) bool {
+	of := 0
+	for _, x := range g.early {
+		if x == l {
+			return true
+		}
+		if x.member == l.member {
+			of++
+		}
+	}
+	if len(g.early) >= maxEarlyLeaves || of >= maxLeavesOf {
+		return false
+	}
+	g.early = append(g.early, l)
+	return true
 }
 
 func (b *groupBook) leave(l audience.Leave) {

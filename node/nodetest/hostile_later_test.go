@@ -146,3 +146,27 @@ func TestLetterIsReadAgainOnceThereIsRoom(t *testing.T) {
 		}
 	})
 }
+
+// A leave comes before the states of its group. It counts once they come, without
+// another start.
+func TestLeaveBeforeItsGroup(t *testing.T) {
+	Run(t, Options{Nodes: 3, Seed: 773}, func(t *testing.T, m *Mesh) {
+		m.StartAll()
+		time.Sleep(5 * time.Second)
+		first, err := protocol.AudienceState{Mesh: m.ID, Number: 1, Owner: m.Members[0].ID, Name: "g",
+			Members: protocol.Sorted(m.ids(0, 1, 2)), Time: time.Now().UnixMilli()}.Sign(m.Members[0].nodeKey)
+		m.must(err)
+		id := protocol.AudienceID(first.ID())
+		m.Stop(2)
+		l := m.hostile(2)
+		defer l.tr.Close()
+		post := l.letters(1)
+		for range 2 {
+			post(protocol.Leave{Audience: id, State: first.ID()})
+			time.Sleep(10 * time.Second)
+		}
+		post(first)
+		time.Sleep(20 * time.Second)
+		m.wantGroup(id, []int{0, 1}, 1)
+	})
+}
