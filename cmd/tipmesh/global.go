@@ -169,6 +169,8 @@ func (g *GlobalOptions) confirm(question string) (bool, error) {
 		return false, nil
 	case g.Yes:
 		return true, nil
+	case g.JSON: // what is asked about was not shown
+		return false, fail(api.CodeInvalid, "look with --dry-run --json, then add --yes", "with --json nothing is asked")
 	}
 	ok, err := g.ask(question)
 	if err == nil && !ok {
