@@ -3,7 +3,6 @@ package nodetest
 import (
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"testing"
 	"time"
 
@@ -60,12 +59,9 @@ func TestForkProvenTwiceApart(t *testing.T) {
 // have been signed.
 func (m *Mesh) agree(nodes ...int) {
 	m.T.Helper()
-	held := func(i int) []*protocol.Statement {
-		return slices.DeleteFunc(m.Members[i].Node.Statements(), func(s *protocol.Statement) bool { return s.Kind == protocol.KindMark })
-	}
-	want := held(nodes[0])
+	want := m.agreed(nodes[0])
 	for _, i := range nodes[1:] {
-		got := held(i)
+		got := m.agreed(i)
 		same := len(got) == len(want)
 		for k := 0; same && k < len(got); k++ {
 			same = got[k].ID() == want[k].ID()
