@@ -300,13 +300,12 @@ func (f *fold) acceptOwnCut(s *protocol.Statement, member protocol.MemberID) err
 	return nil
 }
 
-// waits reports whether a proposal is made under what is in force.
+// waits reports whether a proposal would be open.
 func (f *fold) waits(s *protocol.Statement) bool {
 	if doc, ok := s.Doc().(*protocol.Governors); ok {
 		return doc.Prev == f.head().id
 	}
-	o := f.decideOne(s)
-	return f.accepted(o.elem, s.ID()) && !f.pointless(o)
+	return f.opState(f.decideOne(s)) == ProposalOpen
 }
 
 // counted reports whether a proposal is held against its signer's bounds: those
