@@ -173,10 +173,7 @@ func (b *groupBook) mayLeave(l audience.Leave) bool {
 			of++
 		}
 	}
-	if of >= maxLeavesOf {
-		return false
-	}
-	return true
+	return of < maxLeavesOf
 }
 
 // lists reports whether a state lists a member.
