@@ -79,7 +79,8 @@ func (n *Node) do(m *replica.Machine, effect replica.Effect) {
 	switch e := effect.(type) {
 	case replica.Send:
 		if get, ok := e.Msg.(*replica.GetEpochs); ok {
-			get.Have = n.keys.ids(replica.MaxEpochs)
+			marks := n.stateMarks()
+			get.Have = append(marks, n.keys.ids(replica.MaxEpochs-len(marks))...)
 		}
 		if !n.links.send(e.To, e.Msg) {
 			n.links.reset(e.To, "its queue is full")
@@ -92,7 +93,7 @@ func (n *Node) do(m *replica.Machine, effect replica.Effect) {
 			n.post(func(m *replica.Machine, now time.Time) { m.Learned(now, e.From) })
 		})
 	case replica.Unseal:
-		n.spawn(func() { n.unsealEpochs(e.Sealed) })
+		n.spawn(func() { n.unsealEpochs(e.From, e.Sealed) })
 	case replica.Address:
 		if _, ok := n.Roster().ByNode(e.Node); ok {
 			n.book.claim(e.Node, e.Addresses, e.Time, n.now().UnixMilli(), e.Agent)

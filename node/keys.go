@@ -163,10 +163,12 @@ func (k *keys) room(e *protocol.Epoch, before ...*protocol.Epoch) error {
 const (
 	askAfter = time.Second     // for the grant usually comes by itself
 	askGap   = 5 * time.Second // between two rounds
+	askLeast = 5 * time.Minute // else: who lacks a state of a group cannot know
 )
 
 // seekEpochs asks all neighbours for epochs when an entry has begun to wait for
-// one, and when one of them handed over as many as it may at a time.
+// one, when one of them handed over as many as it may at a time or a state of a
+// group, and from time to time.
 func (n *Node) seekEpochs() {
 	wait := func(d time.Duration) bool {
 		timer := time.NewTimer(d)
@@ -178,12 +180,16 @@ func (n *Node) seekEpochs() {
 			return false
 		}
 	}
+	anyway := time.NewTicker(askLeast)
+	defer anyway.Stop()
 	for {
 		select {
 		case <-n.keys.ask:
 		case <-n.keys.later():
 			n.releaseReadable()
 			continue
+		case <-anyway.C:
+			n.keys.more.Store(true)
 		case <-n.ctx.Done():
 			return
 		}
@@ -333,10 +339,14 @@ func (n *Node) handOver(node protocol.Key, have []protocol.EpochID) (*replica.Ep
 			break
 		}
 	}
-	if len(give) == 0 {
+	parts := n.statesFor(r, m.ID, node, held)
+	for _, e := range give {
+		parts = append(parts, e)
+	}
+	if len(parts) == 0 {
 		return &replica.Epochs{}, nil
 	}
-	sealed, err := seal.Direct(protocol.NewGrant(give...), []string{m.Card.Recipient})
+	sealed, err := seal.Direct(protocol.NewLetter(parts...), []string{m.Card.Recipient})
 	if err != nil {
 		return nil, fmt.Errorf("hand over epochs: %w", err)
 	}

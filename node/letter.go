@@ -88,20 +88,23 @@ func (n *Node) readDirectFeeds() error {
 }
 
 // unsealEpochs opens what a neighbour handed over.
-func (n *Node) unsealEpochs(sealed []byte) {
+func (n *Node) unsealEpochs(from protocol.Key, sealed []byte) {
 	plain, err := seal.OpenDirect(sealed, n.openers()...)
 	if err != nil {
 		n.refused.add(ReasonMalformed, 1)
 		return
 	}
-	epochs, err := protocol.ParseGrant(plain)
+	letter, err := protocol.ParseLetter(plain)
 	if err != nil {
 		n.refused.add(ReasonMalformed, 1)
 		return
 	}
-	before := n.keys.held()
+	// Of a letter that no entry carries only what is signed counts. Its states are
+	// in no feed of their signers: see toldState.
+	epochs, before := letter.Epochs(), n.keys.held()
+	fresh := n.hearStates(from, letter.States())
 	n.keepEpochs(epochs)
-	if len(epochs) == protocol.MaxGrantEpochs && n.keys.held() > before {
+	if fresh || len(epochs) == protocol.MaxGrantEpochs && n.keys.held() > before {
 		n.keys.more.Store(true)
 		poke(n.keys.ask)
 	}

@@ -1,7 +1,6 @@
 package nodetest
 
 import (
-	"encoding/binary"
 	"slices"
 
 	"github.com/tipmesh/tipmesh/protocol"
@@ -57,12 +56,8 @@ func (h *History) checkGroupsAgree(in []int) map[protocol.AudienceID]*audience.G
 				continue
 			}
 			other, ok := h.Members[i].Node.Group(id)
-			if !ok && !h.foundedInTime(in, id) {
-				h.sum("group %s was founded beyond a cut: node %d does not know of it", id.Short(), i)
-			} else if !ok {
+			if !ok {
 				h.T.Errorf("seed %d: node %d sees member %d in group %s, which does not know of it", h.opt.Seed, by[id], i, id.Short())
-			} else if h.again(i) || h.again(by[id]) {
-				continue // whoever is let in again is not told what happened in a group meanwhile
 			} else if other.Head.ID() != g.Head.ID() || !slices.Equal(other.Members, g.Members) || !slices.Equal(other.Departures, g.Departures) {
 				h.T.Errorf("seed %d: group %s at node %d: state %d, %d in, %d departures; at node %d: state %d, %d in, %d departures", h.opt.Seed, id.Short(),
 					by[id], g.Head.Number, len(g.Members), len(g.Departures), i, other.Head.Number, len(other.Members), len(other.Departures))
@@ -70,37 +65,6 @@ func (h *History) checkGroupsAgree(in []int) map[protocol.AudienceID]*audience.G
 		}
 	}
 	return last
-}
-
-// again reports whether a member was let in again.
-func (h *History) again(i int) bool {
-	n := h.Members[0].Node
-	m, ok := n.Roster().Member(h.Members[i].ID)
-	if !ok {
-		return false
-	}
-	a, ok := n.Statement(m.Admission).Doc().(*protocol.Admission)
-	return ok && len(a.Removed) > 0
-}
-
-// foundedInTime reports whether a group was founded, or told of, within the cuts
-// of its founder's node: else those who had not heard of it are not told.
-func (h *History) foundedInTime(in []int, id protocol.AudienceID) (told bool) {
-	r := h.Members[0].Node.Roster()
-	for _, i := range in {
-		h.must(h.held(h.Members[i]).Settings("group/"+id.String()+"/"+protocol.Hash(id).String(), func(_ string, raw []byte) error {
-			s, err := protocol.ParseAudienceState(raw[beforeState:])
-			if err != nil {
-				return err
-			}
-			feed, seq := protocol.FeedID(raw[:32]), binary.BigEndian.Uint64(raw[64:beforeState])
-			last, ended := r.Limit(s.Signer, feed)
-			_, acts := r.ByNode(s.Signer)
-			told = told || acts || !feed.IsZero() && (!ended || seq <= last)
-			return nil
-		}))
-	}
-	return told
 }
 
 // beforeState is where in a setting a state begins, after where it was told and by
