@@ -46,6 +46,18 @@ func TestWithdrawFromEveryAudience(t *testing.T) {
 	}
 }
 
+// knowsGroup waits until the letter about a group has been read.
+func (n *running) knowsGroup(ref string) {
+	n.t.Helper()
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+		if _, err := n.Group(n.t.Context(), ref); err == nil {
+			return
+		} else if time.Now().After(deadline) {
+			n.t.Fatal(err)
+		}
+	}
+}
+
 // Who was put out of a group still withdraws from all others what went there too.
 func TestWithdrawWhenOutOfAGroup(t *testing.T) {
 	alder := found(t, protocol.Rules{})
@@ -58,7 +70,7 @@ func TestWithdrawWhenOutOfAGroup(t *testing.T) {
 		if _, err := birch.CreateGroup(t.Context(), GroupCreate{Name: name, Members: []string{"alder"}}); err != nil {
 			t.Fatal(err)
 		}
-		alder.inStep()
+		alder.knowsGroup("@" + name)
 		alder.shareText("in-both.com\n", func(q *ShareRequest) { q.To, q.Action, q.First = "@"+name, "block", time.Now().Add(-72*time.Hour) })
 		if _, err := birch.ChangeGroup(t.Context(), "@"+name, GroupRemove, GroupChange{Members: []string{"alder"}}); err != nil {
 			t.Fatal(err)
