@@ -77,6 +77,7 @@ type Member struct {
 	runs    int                   // how often it was started
 	alive   *atomic.Bool          // false once the run that began last has crashed
 	disk    *disk                 // the store of the node that runs
+	wire    *transport.Transport  // its transport
 	seen    atomic.Pointer[sight] // of its roster some time ago; nil: none
 	dir     string                // where it is, if Options.Open made it
 	porch   *porch                // where its joiners knock
@@ -226,6 +227,7 @@ func (m *Mesh) Start(i int) {
 	}
 	tr, err := transport.New(transport.Config{Key: p.nodeKey, Mesh: m.ID, Listen: []string{m.Net.Address(p.At)}, Packets: m.Net.Packets, Log: log})
 	m.must(err)
+	p.wire = tr
 	ahead := p.Clock
 	p.Node, err = node.New(node.Config{Mesh: m.ID, Member: p.ID, NodeKey: p.nodeKey, MemberKey: p.key, LoadMemberKey: p.presentKey,
 		MemberAge: append(slices.Clone(p.former), p.age), NodeAge: p.nodeAge, NextNode: p.next, Store: p.disk, Transport: tr, Log: log, FeedEntries: m.opt.Feed,

@@ -55,6 +55,17 @@ func (t *Transport) Stats() Stats {
 	}
 }
 
+// Connected gives the nodes that a connection is open to, whoever they are.
+func (t *Transport) Connected() []protocol.Key {
+	var out []protocol.Key
+	for _, p := range t.host.Network().Peers() {
+		if key, ok := keyOf(p); ok {
+			out = append(out, key)
+		}
+	}
+	return out
+}
+
 // Rejections counts, by neighbour, the messages that were rejected. Nothing
 // else follows from it here: what a broken neighbour deserves is for people to
 // decide.
