@@ -97,7 +97,6 @@ const (
 	DomainWords     Domain = "tipmesh/1 words\x00"
 	DomainTicket    Domain = "tipmesh/1 ticket\x00"
 	DomainDigest    Domain = "tipmesh/1 digest\x00"
-	DomainPrivate   Domain = "tipmesh/1 private\x00"
 	DomainRequest   Domain = "tipmesh/1 node request\x00"
 )
 

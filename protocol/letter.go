@@ -152,15 +152,6 @@ func (p *Part) parse() (any, error) {
 	return nil, nil
 }
 
-// ParseGrant decodes a letter and gives the epochs in it.
-func ParseGrant(data []byte) ([]*Epoch, error) {
-	l, err := ParseLetter(data)
-	if err != nil {
-		return nil, err
-	}
-	return l.Epochs(), nil
-}
-
 // Doc is what the part says: *Epoch, *AudienceState, Leave, Receipt or Own, or
 // nil where the kind is unknown.
 func (p *Part) Doc() any { return p.doc }
@@ -187,12 +178,6 @@ func docs[T any](l *Letter) (out []T) {
 		}
 	}
 	return out
-}
-
-// Private is the audience of a member's own nodes. It has neither states nor
-// epochs: what is said in it is sealed to the nodes' recipients.
-func Private(mesh MeshID, member MemberID) AudienceID {
-	return AudienceID(DomainPrivate.Sum(mesh[:], member[:]))
 }
 
 // Erasure is the payload of an erase entry, in the open: the entries whose

@@ -287,7 +287,7 @@ func TestEpochAndAudienceLimits(t *testing.T) {
 			for i := range list {
 				list[i] = e
 			}
-			_, err := ParseGrant(NewGrant(list...))
+			_, err := ParseLetter(NewGrant(list...))
 			return err
 		}},
 	} {
@@ -302,7 +302,7 @@ func TestEpochAndAudienceLimits(t *testing.T) {
 	if !e.Reads(MemberID{1}) || e.Reads(MemberID{3}) {
 		t.Error("Reads")
 	}
-	if _, err := ParseGrant(NewGrant()); !errors.Is(err, ErrMalformed) {
+	if _, err := ParseLetter(NewGrant()); !errors.Is(err, ErrMalformed) {
 		t.Errorf("empty grant: %v", err)
 	}
 }

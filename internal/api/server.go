@@ -179,8 +179,6 @@ func (s *Server) coded(err error) *Error {
 		return Errorf(CodeInvalid, "the input is larger than %d MiB", large.Limit>>20)
 	case errors.Is(err, node.ErrNotMember):
 		return Errorf(CodeDenied, "%v, or its card does not name this node", err).WithHint("see tipmesh status")
-	case errors.Is(err, node.ErrNoMemberKey):
-		return Errorf(CodeDenied, "%v", err).WithHint("bring member.key back into the home's keys folder to sign")
 	case errors.Is(err, node.ErrNobody):
 		return Errorf(CodeDenied, "%v", err).WithHint("see tipmesh trust list; tipmesh trust set MEMBER --send TLP lets more through")
 	case errors.Is(err, node.ErrTrustMoved):

@@ -197,33 +197,45 @@ func (k *made) result(dir string) *Made {
 	return &Made{Dir: dir, Mesh: protocol.MeshID(k.charter.ID()), Member: protocol.MemberID(k.card.ID()), Charter: k.charter, Card: k.card}
 }
 
+// occupy locks a folder that is to become a home and is none yet, and makes it
+// where it is missing. leave frees it, and sweeps away what was begun if given an
+// error.
+func occupy(dir string) (abs string, leave func(error), err error) {
+	if abs, err = filepath.Abs(dir); err != nil {
+		return "", nil, fmt.Errorf("make home: %w", err)
+	}
+	_, missing := os.Lstat(abs)
+	if err := prepareFolder(abs); err != nil {
+		return "", nil, err
+	}
+	held, err := lockHome(abs)
+	if err != nil {
+		return "", nil, err
+	}
+	leave = func(err error) {
+		if err != nil {
+			sweep(abs, errors.Is(missing, fs.ErrNotExist))
+		}
+		held.release()
+	}
+	if err := vacant(abs); err != nil {
+		leave(err)
+		return "", nil, err
+	}
+	return abs, leave, nil
+}
+
 // build makes a home: all of it in a folder inside, and then, with the mesh file
 // last, in its place. What an interrupted build left is removed.
 func build(dir string, o MemberOptions, fill func(*made) error) (_ *Made, err error) {
 	if o.Now.IsZero() {
 		o.Now = time.Now()
 	}
-	abs, err := filepath.Abs(dir)
-	if err != nil {
-		return nil, fmt.Errorf("make home: %w", err)
-	}
-	_, missing := os.Lstat(abs)
-	if err := prepareFolder(abs); err != nil {
-		return nil, err
-	}
-	held, err := lockHome(abs)
+	abs, leave, err := occupy(dir)
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			sweep(abs, errors.Is(missing, fs.ErrNotExist))
-		}
-		held.release()
-	}()
-	if err = vacant(abs); err != nil {
-		return nil, err
-	}
+	defer func() { leave(err) }()
 	temp := filepath.Join(abs, newFolder)
 	k := &made{at: o.Now.UnixMilli(), identity: "identity--" + uuid.NewString()}
 	var next ed25519.PrivateKey

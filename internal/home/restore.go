@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -67,27 +66,11 @@ func Restore(ctx context.Context, dir string, file io.Reader, o RestoreOptions) 
 	if o.Now.IsZero() {
 		o.Now = time.Now()
 	}
-	abs, err := filepath.Abs(dir)
-	if err != nil {
-		return nil, fmt.Errorf("restore: %w", err)
-	}
-	_, missing := os.Lstat(abs)
-	if err := prepareFolder(abs); err != nil {
-		return nil, err
-	}
-	held, err := lockHome(abs)
+	abs, leave, err := occupy(dir)
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			sweep(abs, errors.Is(missing, fs.ErrNotExist))
-		}
-		held.release()
-	}()
-	if err = vacant(abs); err != nil {
-		return nil, err
-	}
+	defer func() { leave(err) }()
 	m, rest, err := backup.Open(file, o.Key)
 	if err != nil {
 		return nil, fmt.Errorf("restore: %w", err)

@@ -43,9 +43,9 @@ func (m *Mesh) identities(i int) []*seal.Identity {
 		for _, f := range q.Store.Feeds() {
 			m.must(q.Store.Range(f.ID, 1, func(e store.Entry) bool {
 				if plain, err := seal.OpenDirect(e.Payload, p.age); err == nil {
-					epochs, err := protocol.ParseGrant(plain)
+					letter, err := protocol.ParseLetter(plain)
 					m.must(err)
-					for _, e := range epochs {
+					for _, e := range letter.Epochs() {
 						add(e)
 					}
 				}
