@@ -141,11 +141,11 @@ func TestNeverDialsStrangers(t *testing.T) {
 func TestAllowClosesConnections(t *testing.T) {
 	a, b := pair(t)
 	served := make(chan error, 1)
-	b.onServe = func(_ protocol.Key, s node.Stream) {
+	b.serveWith(func(_ protocol.Key, s node.Stream) {
 		s.Write([]byte("."))
 		_, err := io.Copy(io.Discard, s)
 		served <- err
-	}
+	})
 	ctx, cancel := context.WithTimeout(context.Background(), wait)
 	defer cancel()
 	s, err := a.Open(ctx, b.key)

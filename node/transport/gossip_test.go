@@ -27,7 +27,7 @@ func TestPublishAlone(t *testing.T) {
 // TestVerdicts checks in a line of three that only accepted messages pass.
 func TestVerdicts(t *testing.T) {
 	a, b, c := startNode(t, nil), startNode(t, nil), startNode(t, nil)
-	b.verdict = func(m []byte) node.Verdict { return node.Verdict(m[len(m)-1] - '0') }
+	b.judgeWith(func(m []byte) node.Verdict { return node.Verdict(m[len(m)-1] - '0') })
 	allowAll(a, b, c)
 	connect(t, a, b)
 	connect(t, c, b)

@@ -95,10 +95,10 @@ func TestLateProtocol(t *testing.T) {
 func TestStreamLimit(t *testing.T) {
 	a, b := pair(t)
 	hold := make(chan struct{})
-	b.onServe = func(_ protocol.Key, s node.Stream) {
+	b.serveWith(func(_ protocol.Key, s node.Stream) {
 		s.Write([]byte("."))
 		<-hold
-	}
+	})
 	ctx, cancel := context.WithTimeout(context.Background(), wait)
 	defer cancel()
 	read := func() error {

@@ -324,9 +324,15 @@ func (t *Transport) Connect(ctx context.Context, key protocol.Key, addresses []s
 	if len(addrs) == 0 {
 		return errors.New("connect node: no usable address")
 	}
-	// Only what the caller names is dialled, not what the node once said.
-	t.host.Peerstore().ClearAddrs(p)
-	t.host.Peerstore().AddAddrs(p, addrs, peerstore.TempAddrTTL)
+	// Only what the caller names is dialled, not what the node once said. The
+	// named come first: a dial under way must not find none.
+	book := t.host.Peerstore()
+	book.AddAddrs(p, addrs, peerstore.TempAddrTTL)
+	for _, known := range book.Addrs(p) {
+		if !slices.ContainsFunc(addrs, known.Equal) {
+			book.SetAddr(p, known, 0)
+		}
+	}
 	if sw, ok := net.(*swarm.Swarm); ok {
 		sw.Backoff().Clear(p) // when to try again is the caller's to decide
 	}

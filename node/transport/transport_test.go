@@ -25,12 +25,12 @@ type recorder struct {
 	ups, downs chan protocol.Key
 	msgs       chan []byte
 	froms      chan protocol.Key
-	verdict    func([]byte) node.Verdict
-	onServe    func(protocol.Key, node.Stream)
 
-	mu     sync.Mutex
-	state  map[protocol.Key]bool
-	broken bool
+	mu      sync.Mutex
+	verdict func([]byte) node.Verdict
+	onServe func(protocol.Key, node.Stream)
+	state   map[protocol.Key]bool
+	broken  bool
 }
 
 // turn notes an up without a down before it, or a down without an up.
@@ -65,16 +65,37 @@ func newRecorder() *recorder {
 	}
 }
 
-func (r *recorder) Up(k protocol.Key)                   { r.turn(k, true); r.ups <- k }
-func (r *recorder) Down(k protocol.Key)                 { r.turn(k, false); r.downs <- k }
-func (r *recorder) Serve(k protocol.Key, s node.Stream) { r.onServe(k, s) }
+func (r *recorder) Up(k protocol.Key)   { r.turn(k, true); r.ups <- k }
+func (r *recorder) Down(k protocol.Key) { r.turn(k, false); r.downs <- k }
+func (r *recorder) Serve(k protocol.Key, s node.Stream) {
+	r.mu.Lock()
+	serve := r.onServe
+	r.mu.Unlock()
+	serve(k, s)
+}
 func (r *recorder) Gossip(from protocol.Key, msg []byte) node.Verdict {
 	r.msgs <- bytes.Clone(msg)
 	r.froms <- from
-	if r.verdict != nil {
-		return r.verdict(msg)
+	r.mu.Lock()
+	verdict := r.verdict
+	r.mu.Unlock()
+	if verdict != nil {
+		return verdict(msg)
 	}
 	return node.Accept
+}
+
+// serveWith and judgeWith change how a transport that already runs is answered.
+func (r *recorder) serveWith(serve func(protocol.Key, node.Stream)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.onServe = serve
+}
+
+func (r *recorder) judgeWith(verdict func([]byte) node.Verdict) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.verdict = verdict
 }
 
 // peerNode is a transport under test with its key and handler.
