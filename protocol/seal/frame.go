@@ -22,7 +22,9 @@ const (
 // safe for concurrent use, and wait while all workers are busy.
 var (
 	encoder = sync.OnceValue(func() *zstd.Encoder {
-		e, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(workers), zstd.WithWindowSize(1<<20),
+		// Of bundles of indicators the fastest level makes less than the default, in
+		// 60 % of its time; of reports 1 % more.
+		e, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(workers), zstd.WithWindowSize(1<<20), zstd.WithEncoderLevel(zstd.SpeedFastest),
 			// Otherwise frames under 256 bytes carry no content size.
 			zstd.WithSingleSegment(true))
 		if err != nil {
