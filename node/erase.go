@@ -25,6 +25,9 @@ func (n *Node) Erase(ctx context.Context, places ...store.Place) error {
 	if err := n.CatchUp(ctx); err != nil {
 		return err
 	}
+	if n.erasures.of(n.cfg.Member) >= mayErase {
+		return nil // others let no more wait: the look of the next day names them together
+	}
 	named, err := n.named()
 	if err != nil {
 		return err

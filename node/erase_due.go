@@ -38,8 +38,7 @@ func (n *Node) noteGoing(settings map[string][]byte, h *protocol.Header, payload
 	due := n.ran.now() + time.Duration(n.Roster().Rules.Erasure())*time.Second
 	switch {
 	case h.Kind == protocol.EntryErase && payload != nil:
-		id := h.ID()
-		settings[dueName(erasePrefix, due.Milliseconds(), p)] = id[:]
+		n.noteErasure(settings, h, due)
 	case h.Retention > 0 && (h.Kind == protocol.EntrySealed || h.Kind == protocol.EntryDirect):
 		settings[dueName(keepPrefix, h.Time+int64(h.Retention)*retention.Milliseconds(), p)] = millisOf(due)
 	}
@@ -140,6 +139,9 @@ func (n *Node) sweep() error {
 		if err := n.followErasure(d); err != nil {
 			return err
 		}
+	}
+	if err := errors.Join(n.countErasures(), n.takeUp()); err != nil {
+		return err
 	}
 	if err := n.endRetention(); err != nil {
 		return err

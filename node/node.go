@@ -85,6 +85,7 @@ type Node struct {
 	ran      *runningTime
 	receipts *receipts
 	looked   looks
+	erasures erasures
 	unkept   atomic.Uint64 // what letters said that could not be stored
 	events   chan func(*replica.Machine, time.Time)
 	gossip   chan incoming
@@ -171,6 +172,9 @@ func New(cfg Config) (*Node, error) {
 	}
 	if n.ran, err = loadRunningTime(n.store); err != nil {
 		return nil, err
+	}
+	if err = n.countErasures(); err != nil {
+		return nil, fmt.Errorf("read erasures: %w", err)
 	}
 	if n.receipts, err = loadReceipts(n.store); err != nil {
 		return nil, err
