@@ -99,11 +99,11 @@ func (n *Node) feedSetting(kind protocol.EntryKind, e *epoch) string {
 }
 
 // usable reports whether the epoch is for this circle: made in view of the same
-// departures, by an active member's node, with nobody in the circle who may not
-// have it, and, unless it is for the whole audience, by this member for exactly
+// departures, by an active member's node, with no key that another audience may
+// have, nobody in the circle who may not have it, and, unless it is for the whole audience, by this member for exactly
 // those in it.
 func (n *Node) usable(e *epoch, c circle) bool {
-	if e.Audience != c.audience || !slices.Equal(e.Departures, c.departures) || !n.lives(e) {
+	if e.Audience != c.audience || !slices.Equal(e.Departures, c.departures) || !n.lives(e) || !n.keys.own(e) {
 		return false
 	}
 	if m, ok := c.roster.ByNode(e.Node); !ok || m.ID != e.Maker || c.group != nil && !c.group.In(m.ID) {

@@ -59,7 +59,7 @@ type keys struct {
 	more     atomic.Bool                   // a neighbour seems to have more of them
 	everyone protocol.AudienceID
 	others   atomic.Int64                   // epochs of groups
-	whose    map[string]protocol.AudienceID // identities
+	whose    map[string]protocol.AudienceID // identities: of the audience first heard of
 }
 
 func loadKeys(s store.Entries, mesh protocol.MeshID) (*keys, error) {
@@ -121,7 +121,9 @@ func (k *keys) put(e *protocol.Epoch) error {
 	k.byID[e.ID()] = fresh
 	k.made[e.Maker] = k.made[e.Maker].with(e)
 	k.total = k.total.with(e)
-	k.whose[e.Identity] = e.Audience
+	if _, had := k.whose[e.Identity]; !had {
+		k.whose[e.Identity] = e.Audience
+	}
 	if e.Audience != k.everyone {
 		k.others.Add(1)
 	}
@@ -137,8 +139,7 @@ func (s epochSum) with(e *protocol.Epoch) epochSum {
 }
 
 // room refuses an epoch that is one too many beside those held and those that are
-// about to be, and one with the identity of another audience's: what was written for
-// a few would seem to be for everyone.
+// about to be.
 func (k *keys) room(e *protocol.Epoch, before ...*protocol.Epoch) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -153,10 +154,15 @@ func (k *keys) room(e *protocol.Epoch, before ...*protocol.Epoch) error {
 		(all.count > maxEpochs || all.bytes > maxEpochBytes || made.count > maxEpochsOf || made.bytes > maxEpochBytesOf) {
 		return errors.New("too many epochs, or too large ones")
 	}
-	if to, ok := k.whose[e.Identity]; ok && to != e.Audience {
-		return errors.New("its identity is another audience's")
-	}
 	return nil
+}
+
+// own reports whether the identity of an epoch that is held was first heard of as
+// one of the epoch's audience. Another audience may have it too.
+func (k *keys) own(e *epoch) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.whose[e.Identity] == e.Audience
 }
 
 // Times of asking for epochs.

@@ -60,13 +60,13 @@ func (t *tags) remember(k tagKey, e *epoch) {
 // fit looks for tags that a new epoch fits: one in each feed.
 func (t *tags) fit(e *epoch) {
 	for feed, list := range t.known {
-		tag := protocol.TagFor(e.Identity, feed)
+		tag := protocol.TagFor(e.Identity, e.Audience, feed)
 		if known, ok := list[tag]; ok && known == nil {
 			list[tag] = e
 		}
 	}
 	for feed, list := range t.unread {
-		tag := protocol.TagFor(e.Identity, feed)
+		tag := protocol.TagFor(e.Identity, e.Audience, feed)
 		if list[tag] != nil {
 			t.remember(tagKey{feed, tag}, e)
 			t.ripe = append(t.ripe, tagKey{feed, tag})
@@ -79,7 +79,7 @@ func (k *keys) try(t tagKey) *epoch {
 	k.tags.tries++
 	var fits *epoch
 	for _, e := range k.byID {
-		if protocol.TagFor(e.Identity, t.feed) == t.tag {
+		if protocol.TagFor(e.Identity, e.Audience, t.feed) == t.tag {
 			fits = e
 			break
 		}

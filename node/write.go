@@ -154,7 +154,7 @@ func (n *Node) appendOwn(kind protocol.EntryKind, e *epoch, payloads [][]byte, s
 		}
 		feed := protocol.FeedOf(n.key, h.Salt)
 		if kind == protocol.EntrySealed {
-			h.Tag = protocol.TagFor(e.Identity, feed)
+			h.Tag = protocol.TagFor(e.Identity, e.Audience, feed)
 			c.Readable = append(c.Readable, store.Place{Feed: feed, Seq: h.Seq})
 		}
 		signed, err := h.Sign(n.cfg.NodeKey)

@@ -25,11 +25,13 @@ type Tag [16]byte
 // IsZero reports whether there is no tag.
 func (t Tag) IsZero() bool { return t == Tag{} }
 
-// TagFor is HMAC-SHA-256(key: the epoch's identity, domain || feed), cut to 16
-// bytes.
-func TagFor(identity string, feed FeedID) Tag {
+// TagFor is HMAC-SHA-256(key: the epoch's identity, domain || audience || feed),
+// cut to 16 bytes. So an entry is for the audience that its writer meant, whatever
+// other audience somebody tells the identity for.
+func TagFor(identity string, audience AudienceID, feed FeedID) Tag {
 	mac := hmac.New(sha256.New, []byte(identity))
 	mac.Write([]byte(DomainTag))
+	mac.Write(audience[:])
 	mac.Write(feed[:])
 	return Tag(mac.Sum(nil)[:16])
 }

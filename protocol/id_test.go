@@ -86,8 +86,9 @@ func TestWordIndexes(t *testing.T) {
 }
 
 func TestTags(t *testing.T) {
-	a := TagFor(sampleIdentity, FeedID{1})
-	if a == TagFor(sampleIdentity, FeedID{2}) || a == TagFor(sampleIdentity+"x", FeedID{1}) || a.IsZero() {
+	a := TagFor(sampleIdentity, AudienceID{7}, FeedID{1})
+	if a == TagFor(sampleIdentity, AudienceID{7}, FeedID{2}) || a == TagFor(sampleIdentity+"x", AudienceID{7}, FeedID{1}) ||
+		a == TagFor(sampleIdentity, AudienceID{8}, FeedID{1}) || a.IsZero() {
 		t.Error("tags do not differ")
 	}
 	if FeedOf(Key{1}, Hash{2}) == FeedOf(Key{2}, Hash{1}) {

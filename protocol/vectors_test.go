@@ -55,11 +55,12 @@ type vectorBad struct {
 }
 
 type vectorFeed struct {
-	Node     Key    `json:"node"`
-	Salt     Hash   `json:"salt"`
-	Feed     FeedID `json:"feed"`
-	Identity string `json:"epoch_identity"`
-	Tag      string `json:"tag_hex"`
+	Node     Key        `json:"node"`
+	Salt     Hash       `json:"salt"`
+	Feed     FeedID     `json:"feed"`
+	Identity string     `json:"epoch_identity"`
+	Audience AudienceID `json:"audience"`
+	Tag      string     `json:"tag_hex"`
 }
 
 type vectorPair struct {
@@ -102,8 +103,10 @@ func makeVectors(t *testing.T) *vectors {
 	for _, salt := range []string{"salt", "salt 2"} {
 		node := KeyOf(keyNamed("alpha node"))
 		feed := FeedOf(node, hashNamed(salt))
-		tag := TagFor(sampleIdentity, feed)
-		v.Feeds = append(v.Feeds, vectorFeed{node, hashNamed(salt), feed, sampleIdentity, hex.EncodeToString(tag[:])})
+		for _, audience := range []AudienceID{Everyone(sampleMesh()), AudienceID(hashNamed("audience"))} {
+			tag := TagFor(sampleIdentity, audience, feed)
+			v.Feeds = append(v.Feeds, vectorFeed{node, hashNamed(salt), feed, sampleIdentity, audience, hex.EncodeToString(tag[:])})
+		}
 	}
 	for _, mesh := range []MeshID{sampleMesh(), {1}} {
 		v.Everyone = append(v.Everyone, vectorPair{mesh, Everyone(mesh)})

@@ -5,7 +5,6 @@ import (
 
 	"github.com/tipmesh/tipmesh/protocol"
 	"github.com/tipmesh/tipmesh/protocol/audience"
-	"github.com/tipmesh/tipmesh/protocol/seal"
 	"github.com/tipmesh/tipmesh/store"
 )
 
@@ -104,11 +103,8 @@ func (h *History) payload(in []int, a Acked) *store.Entry {
 
 // opens reports whether any epoch that a node has or had opens an entry.
 func (h *History) opens(p *Member, e *store.Entry) bool {
-	for _, id := range h.epochs[p.Index] {
-		if protocol.TagFor(id.String(), e.Header.Feed) != e.Header.Tag {
-			continue
-		}
-		if _, err := seal.OpenBundle(e.Payload, id); err == nil {
+	for _, x := range h.epochs[p.Index] {
+		if x.opens(e) {
 			return true
 		}
 	}

@@ -47,7 +47,7 @@ func TestHostileLeaverWritesOn(t *testing.T) {
 				return true
 			}))
 			last := list[len(list)-1].h
-			if f.Node != m.nodeOf(3) || last.Kind != protocol.EntrySealed || last.Tag != protocol.TagFor(e.Identity, f.ID) {
+			if f.Node != m.nodeOf(3) || last.Kind != protocol.EntrySealed || last.Tag != protocol.TagFor(e.Identity, e.Audience, f.ID) {
 				continue
 			}
 			l.put(protocol.Key{}, append(list, l.entry(0, last, forged("too-late-1.com"), func(h *protocol.Header) { h.Salt, h.Tag = last.Salt, last.Tag }))...)

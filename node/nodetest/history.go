@@ -322,7 +322,21 @@ func (h *History) In() (out []int) {
 }
 
 // epochSet is epochs by ID.
-type epochSet map[protocol.EpochID]*seal.Identity
+type epochSet map[protocol.EpochID]heldEpoch
+
+type heldEpoch struct {
+	*protocol.Epoch
+	key *seal.Identity
+}
+
+// opens reports whether an entry is sealed to the epoch.
+func (x heldEpoch) opens(e *store.Entry) bool {
+	if protocol.TagFor(x.Identity, x.Audience, e.Header.Feed) != e.Header.Tag {
+		return false
+	}
+	_, err := seal.OpenBundle(e.Payload, x.key)
+	return err == nil
+}
 
 // keep adds the epochs that a member's store holds to those it once held.
 func (h *History) keep(i int) {
@@ -358,7 +372,7 @@ func (h *History) keepIdentity(i int, text string) error {
 func (s epochSet) add(e *protocol.Epoch) error {
 	id, err := seal.ParseIdentity(e.Identity)
 	if err == nil {
-		s[e.ID()] = id
+		s[e.ID()] = heldEpoch{e, id}
 	}
 	return err
 }

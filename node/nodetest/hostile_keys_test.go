@@ -149,7 +149,7 @@ func (l *liar) sealsTo(e *protocol.Epoch) bool {
 	a := l.acked[len(l.acked)-1]
 	h, err := l.Members[a.By].Store.Header(a.Places[0])
 	l.must(err)
-	return h.Tag == protocol.TagFor(e.Identity, h.Feed)
+	return h.Tag == protocol.TagFor(e.Identity, e.Audience, h.Feed)
 }
 
 // An epoch that says it is for all and is granted to one: what that one seals to

@@ -255,7 +255,7 @@ func (l *liar) epoch() (*protocol.Epoch, *seal.Identity) {
 // tagged is a change of an entry: its tag is the epoch's.
 func (l *liar) tagged(e *protocol.Epoch) func(*protocol.Header) {
 	return func(h *protocol.Header) {
-		h.Tag = protocol.TagFor(e.Identity, protocol.FeedOf(protocol.KeyOf(l.p.nodeKey), h.Salt))
+		h.Tag = protocol.TagFor(e.Identity, e.Audience, protocol.FeedOf(protocol.KeyOf(l.p.nodeKey), h.Salt))
 	}
 }
 

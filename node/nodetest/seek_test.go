@@ -21,13 +21,13 @@ func TestMissingEpochsAreAskedForSoon(t *testing.T) {
 		author := m.Members[2]
 		const epochs = 2*protocol.MaxGrantEpochs + 8
 		feeds := map[byte]*protocol.Header{}
-		send := func(salt byte, kind protocol.EntryKind, identity string, payload []byte) {
+		send := func(salt byte, kind protocol.EntryKind, e *protocol.Epoch, payload []byte) {
 			h := protocol.Header{Mesh: m.ID, Salt: protocol.Hash{salt}, Seq: 1, Kind: kind, Payload: protocol.HashOf(payload), Size: uint64(len(payload))}
 			if last := feeds[salt]; last != nil {
 				h.Seq, h.Prev = last.Seq+1, last.ID()
 			}
 			if kind == protocol.EntrySealed {
-				h.Tag = protocol.TagFor(identity, protocol.FeedOf(protocol.KeyOf(author.nodeKey), h.Salt))
+				h.Tag = protocol.TagFor(e.Identity, e.Audience, protocol.FeedOf(protocol.KeyOf(author.nodeKey), h.Salt))
 			}
 			signed, err := h.Sign(author.nodeKey)
 			m.must(err)
@@ -48,7 +48,7 @@ func TestMissingEpochsAreAskedForSoon(t *testing.T) {
 			payload, err := seal.Direct(protocol.NewGrant(list[from:min(from+protocol.MaxGrantEpochs, len(list))]...),
 				[]string{m.Members[0].age.Recipient()})
 			m.must(err)
-			send(1, protocol.EntryDirect, "", payload)
+			send(1, protocol.EntryDirect, nil, payload)
 		}
 		time.Sleep(5 * time.Second)
 		for i, e := range list {
@@ -57,7 +57,7 @@ func TestMissingEpochsAreAskedForSoon(t *testing.T) {
 			bundle, _ := author.bundle([]string{fmt.Sprintf("needs-%d.com", i)})
 			payload, err := seal.Bundle(bundle, id)
 			m.must(err)
-			send(2, protocol.EntrySealed, e.Identity, payload)
+			send(2, protocol.EntrySealed, e, payload)
 		}
 		time.Sleep(20 * time.Second)
 		for i := range list {
