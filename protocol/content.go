@@ -31,7 +31,40 @@ type Rules struct {
 	SettleSeconds   uint64 `cbor:"8,keyasint,omitempty"` // how long a change of governors may be rivalled
 	Text            string `cbor:"9,keyasint,omitempty"`
 	EpochWaitMillis uint64 `cbor:"10,keyasint,omitempty"` // how long others wait for the one who completed a roster change to rotate keys
+	// Lifetimes is how long what is said of a value holds.
+	Lifetimes Lifetimes `cbor:"11,keyasint,omitzero"`
 }
+
+// Lifetimes is how long what is said of a type of value holds where its author
+// gives no sooner end. Times are in seconds; zero means the default of the method.
+type Lifetimes struct {
+	AddressSeconds     uint64 `cbor:"1,keyasint,omitempty"`
+	URLSeconds         uint64 `cbor:"2,keyasint,omitempty"`
+	DomainSeconds      uint64 `cbor:"3,keyasint,omitempty"`
+	MailSeconds        uint64 `cbor:"4,keyasint,omitempty"`
+	CertificateSeconds uint64 `cbor:"5,keyasint,omitempty"`
+	HashSeconds        uint64 `cbor:"6,keyasint,omitempty"`
+}
+
+const day = 86400 // seconds
+
+// Address is the lifetime of addresses and networks, in seconds; default 30 days.
+func (l Lifetimes) Address() int64 { return int64(orDefault(l.AddressSeconds, 30*day)) }
+
+// URL is that of URLs; default 30 days.
+func (l Lifetimes) URL() int64 { return int64(orDefault(l.URLSeconds, 30*day)) }
+
+// Domain is that of domain names; default 90 days.
+func (l Lifetimes) Domain() int64 { return int64(orDefault(l.DomainSeconds, 90*day)) }
+
+// Mail is that of mail addresses; default 90 days.
+func (l Lifetimes) Mail() int64 { return int64(orDefault(l.MailSeconds, 90*day)) }
+
+// Certificate is that of certificates; default 1 year.
+func (l Lifetimes) Certificate() int64 { return int64(orDefault(l.CertificateSeconds, 365*day)) }
+
+// Hash is that of hashes of files; default 5 years.
+func (l Lifetimes) Hash() int64 { return int64(orDefault(l.HashSeconds, 5*365*day)) }
 
 // EpochWait is how long, in milliseconds, a writer leaves the making of a new
 // epoch to the member that completed the change; default 10 s.

@@ -56,12 +56,14 @@ func (d *Dismissal) validate() error { return text("reason", d.Why, 0, MaxText) 
 func (m *Mark) validate() error { return nil }
 
 func (r Rules) validate() error {
+	l := r.Lifetimes
 	return firstError(
 		text("house rules", r.Text, 0, MaxRules),
 		line("TLP", r.TLP, 0, MaxLabel), line("PAP", r.PAP, 0, MaxLabel),
 		between("context rule", r.Context, 0, 1),
 		between("seconds", max(r.AnswerSeconds, r.ErasureSeconds, r.CutOffSeconds,
-			r.FreshSeconds, r.SettleSeconds, r.EpochWaitMillis/1000), 0, 10*365*86400),
+			r.FreshSeconds, r.SettleSeconds, r.EpochWaitMillis/1000, l.AddressSeconds, l.URLSeconds,
+			l.DomainSeconds, l.MailSeconds, l.CertificateSeconds, l.HashSeconds), 0, 3650*day),
 	)
 }
 

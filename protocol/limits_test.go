@@ -56,6 +56,7 @@ func TestContentLimits(t *testing.T) {
 		"rules PAP":        {MaxLabel, charter(func(c *Charter, n int) { c.Rules.PAP = a(n) })},
 		"context":          {1, charter(func(c *Charter, n int) { c.Rules.Context = uint64(n) })},
 		"seconds":          {3650 * 86400, charter(func(c *Charter, n int) { c.Rules.SettleSeconds = uint64(n) })},
+		"lifetime":         {3650 * 86400, charter(func(c *Charter, n int) { c.Rules.Lifetimes.MailSeconds = uint64(n) })},
 		"handle":           {MaxHandle, card(func(c *Card, n int) { c.Handle = a(n) })},
 		"card name":        {MaxName, card(func(c *Card, n int) { c.Name = a(n) })},
 		"contact":          {MaxText, card(func(c *Card, n int) { c.Contact = a(n) })},

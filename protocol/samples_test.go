@@ -86,6 +86,7 @@ func sampleContents() []struct {
 		{"governors", &Governors{Prev: line, Governors: []MemberID{{1}, {2}, {3}}, Threshold: 2, Accepts: []StatementID{{9}}}},
 		{"fork proof", sampleFork()},
 		{"rules", &HouseRules{Prev: StatementID(sampleMesh()), Line: line, Rules: Rules{TLP: "green", Text: "Later rules."}, Why: "Grown."}},
+		{"rules, lifetimes", &HouseRules{Prev: StatementID(sampleMesh()), Line: line, Rules: Rules{Lifetimes: Lifetimes{AddressSeconds: 7 * 86400, HashSeconds: 365 * 86400}}}},
 		{"suspension", &Suspension{Member: member, Line: line, Seconds: 72 * 3600, Why: "Key on a stolen laptop."}},
 		{"dismissal", &Dismissal{Subject: StatementID(hashNamed("suspension")), Line: line}},
 		{"mark", &Mark{Member: member, Roster: hashNamed("roster")}},
