@@ -69,6 +69,47 @@ func (r Ranges) Remove(seq uint64) Ranges {
 // Clone gives a set of its own memory.
 func (r Ranges) Clone() Ranges { return append(Ranges(nil), r...) }
 
+// Within gives what is in the set from first to last.
+func (r Ranges) Within(first, last uint64) (out Ranges) {
+	for i := r.at(first); i < len(r) && r[i].First <= last; i++ {
+		out = append(out, Range{max(first, r[i].First), min(last, r[i].Last)})
+	}
+	return out
+}
+
+// Without gives what is in the set and not in another.
+func (r Ranges) Without(o Ranges) (out Ranges) {
+	for _, x := range r {
+		for _, gone := range o.Within(x.First, x.Last) {
+			if x.First < gone.First {
+				out = append(out, Range{x.First, gone.First - 1})
+			}
+			x.First = gone.Last + 1
+		}
+		if x.First <= x.Last {
+			out = append(out, x)
+		}
+	}
+	return out
+}
+
+// With gives what is in either set.
+func (r Ranges) With(o Ranges) (out Ranges) {
+	for len(r)+len(o) > 0 {
+		if len(r) == 0 || len(o) > 0 && o[0].First < r[0].First {
+			r, o = o, r
+		}
+		x := r[0]
+		r = r[1:]
+		if n := len(out); n > 0 && x.First <= out[n-1].Last+1 {
+			out[n-1].Last = max(out[n-1].Last, x.Last)
+		} else {
+			out = append(out, x)
+		}
+	}
+	return out
+}
+
 // Cut takes out all that is greater than last.
 func (r Ranges) Cut(last uint64) Ranges {
 	for len(r) > 0 && r[len(r)-1].First > last {

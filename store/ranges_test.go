@@ -32,6 +32,39 @@ func TestRangesAgainstMap(t *testing.T) {
 	}
 }
 
+func TestRangesTogether(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	random := func() (set store.Ranges) {
+		for range rng.IntN(20) {
+			set = set.Add(1 + rng.Uint64N(40))
+		}
+		return set
+	}
+	for range 5000 {
+		a, b := random(), random()
+		first := rng.Uint64N(40)
+		last := first + rng.Uint64N(20)
+		wasA, wasB := a.Clone(), b.Clone()
+		with, without, within := a.With(b), a.Without(b), a.Within(first, last)
+		for seq := uint64(0); seq < 64; seq++ {
+			if with.Has(seq) != (a.Has(seq) || b.Has(seq)) || without.Has(seq) != (a.Has(seq) && !b.Has(seq)) ||
+				within.Has(seq) != (a.Has(seq) && first <= seq && seq <= last) {
+				t.Fatalf("%v and %v, %d to %d: with %v, without %v, within %v", a, b, first, last, with, without, within)
+			}
+		}
+		for _, set := range []store.Ranges{with, without, within} {
+			for i := range set {
+				if set[i].First > set[i].Last || i > 0 && set[i].First <= set[i-1].Last+1 {
+					t.Fatalf("%v and %v, %d to %d: ranges %v", a, b, first, last, set)
+				}
+			}
+		}
+		if !slices.Equal(a, wasA) || !slices.Equal(b, wasB) {
+			t.Fatal("a set was changed")
+		}
+	}
+}
+
 func TestRangesEncode(t *testing.T) {
 	var r store.Ranges
 	for _, seq := range []uint64{1, 2, 3, 7, 9, 10, 1 << 40} {

@@ -20,6 +20,7 @@ var (
 	ErrOrder    = errors.New("out of order")    // an entry does not follow its feed's head
 	ErrConflict = errors.New("conflict")        // another entry is held at that place, or another payload than the header's
 	ErrClosed   = errors.New("store is closed") // after Close
+	ErrBroad    = errors.New("too broad")       // a query without tokens, or more words begin with its prefix than are tried
 	ErrDiskFull = errors.New("disk full")       // no room for entries; the commit can be made again once there is
 )
 
@@ -155,6 +156,10 @@ type Object struct {
 	// Values are the observables it is about. They are not stored with the
 	// object but beside it, for look-ups by value.
 	Values []Value
+	// Refs are the STIX identifiers that it refers to and Words what it can be
+	// found by in Search: words of its text, and facets such as "type=report".
+	// Like Values they are not given back.
+	Refs, Words []string
 	// Summary is what an answer shows without opening the payload.
 	Summary Summary
 }
@@ -163,6 +168,32 @@ type Object struct {
 type Value struct {
 	Type string
 	Text string
+}
+
+// Relation is how a value lies to another.
+type Relation string
+
+// Relations.
+const (
+	RelationContains Relation = "contains" // a network over the address, a domain over the host, a URL whose path is the start of this one's
+	RelationWithin   Relation = "within"
+)
+
+// Near is a value that contains another or lies within it.
+type Near struct {
+	Value    Value
+	Relation Relation
+}
+
+// Query is what Search looks for: objects that have all of Tokens, and a word
+// that begins with Prefix where it is set.
+type Query struct {
+	Tokens []string
+	Prefix string // of words; of facets only where it has the "=" itself
+	Since  int64  // milliseconds since 1970, by Received; 0: no bound
+	Until  int64  // before this; 0: no bound
+	Before uint64 // what Search gave as next; 0: from the newest on
+	Limit  int
 }
 
 // Summary is the part of an object that a look-up answers with.
@@ -215,6 +246,19 @@ type Index interface {
 	// begins with the prefix of so many bits: see protocol.RefPrefix. At most
 	// limit.
 	ByRef(prefix []byte, bits, limit int) ([]Object, error)
+	// Near gives values that the newest versions of objects are about and that
+	// contain v or lie within it, as Contains says, at most limit of each and v
+	// itself left out: first those that contain it, the nearest first, then those
+	// within it. Of a URL with a very long path the far parts are not looked at.
+	Near(v Value, limit int) ([]Near, error)
+	// Referring gives the newest versions that refer to an object, the newest
+	// arrival first, at most limit.
+	Referring(stixID string, limit int) ([]Object, error)
+	// Search gives newest versions that have all tokens of a query, the newest
+	// arrival first. next is the Before of the query for what follows, 0 where
+	// nothing does; found may be short of the limit, or beyond it by a few, while
+	// more follows.
+	Search(q Query) (found []Object, next uint64, err error)
 	// Count is the number of distinct objects (member and STIX ID), roughly.
 	Count() uint64
 	// Census is the number of distinct objects that each of the members has shared,

@@ -211,7 +211,23 @@ func (x *Index) remove(wb *kv.WriteBatch, o *store.Object) error {
 			return err
 		}
 	}
+	for _, key := range placed(o, id) {
+		if err := wb.Delete(key); err != nil {
+			return err
+		}
+	}
 	return nil
+}
+
+// placed gives the keys by which a version is found by references and words.
+func placed(o *store.Object, id [32]byte) (keys [][]byte) {
+	for _, target := range o.Refs {
+		keys = append(keys, appendPlace(refKey(target), o, id))
+	}
+	for _, word := range o.Words {
+		keys = append(keys, appendPlace(tokenKey(word), o, id))
+	}
+	return keys
 }
 
 // row is one key and its value.
@@ -236,6 +252,17 @@ func (x *Index) rowsOf(objects []store.Object) (rows []row, grown bool) {
 		rows = append(rows, row{key, buf[start:len(buf):len(buf)]})
 		for _, v := range o.Values {
 			rows = append(rows, row{valueKey(v, id, o), nil})
+			if s, ok := store.SiteOf(v); ok {
+				key := appendSite([]byte{indexSite}, &s)
+				var text []byte
+				if len(key) > siteCut {
+					text = textOfSite(v)
+				}
+				rows = append(rows, row{key, text})
+			}
+		}
+		for _, key := range placed(o, id) {
+			rows = append(rows, row{key, nil})
 		}
 	}
 	return rows, grown

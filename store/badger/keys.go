@@ -80,6 +80,9 @@ const (
 	indexCount  = 'H' // H: the sketch of Count
 	indexObject = 'o' // o id16 member8 ^modified content8: the object's row
 	indexValue  = 'v' // v value16 member8 id16 ^modified content8: nothing
+	indexSite   = 'u' // u site: the value where it cannot be told from the key
+	indexRef    = 'r' // r target12 ^arrival ^ordinal id16 member8: nothing
+	indexWord   = 'w' // w token 0 ^arrival ^ordinal id16 member8: nothing
 )
 
 const (

@@ -242,3 +242,33 @@ func (x *Index) Versions(member protocol.MemberID, stixID string) (found []store
 	}
 	return found, err
 }
+
+// idLen is how much of an ID's digest stands in keys.
+const idLen = 16
+
+// newestAt gives the newest versions of an object that came at a place.
+func (x *Index) newestAt(txn *kv.Txn, place []byte) (found []store.Object, err error) {
+	prefix := append([]byte{indexObject}, place[placeLen-idLen:placeLen]...)
+	it := keys(txn, prefix)
+	defer it.Close()
+	for it.Seek(prefix); it.Valid(); {
+		object := bytes.Clone(it.Item().Key()[:25])
+		o, _, err := newest(it, object)
+		if err != nil {
+			return nil, err
+		}
+		if bytes.HasPrefix(appendPlace(nil, &o, sumOfID(o.ID)), place) {
+			found = append(found, o)
+		}
+		for it.ValidForPrefix(object) { // older versions
+			it.Next()
+		}
+	}
+	return found, nil
+}
+
+// answers reports whether a newest version is about a value.
+func (x *Index) answers(_ *kv.Txn, v store.Value, _ *store.Site) (bool, error) {
+	found, err := x.ByValue(v)
+	return len(found) > 0, err
+}

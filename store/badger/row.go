@@ -11,7 +11,7 @@ import (
 
 // rowFormat changes with the encoding of rows or keys; an index of another
 // format is made again.
-const rowFormat = 1
+const rowFormat = 2
 
 const (
 	rowRevoked = 1 << iota

@@ -76,7 +76,7 @@ func (x *Index) Put(b *store.IndexBatch) error {
 		return store.ErrClosed
 	}
 	for _, o := range b.Objects {
-		o.Values = slices.Clone(o.Values)
+		o.Values, o.Refs, o.Words = slices.Clone(o.Values), slices.Clone(o.Refs), slices.Clone(o.Words)
 		x.add(o)
 	}
 	x.checkpoint = max(x.checkpoint, b.Checkpoint)
@@ -143,7 +143,7 @@ func (x *Index) Checkpoint() uint64 {
 
 // shown is an object as look-ups give it.
 func shown(o store.Object) store.Object {
-	o.Values = nil
+	o.Values, o.Refs, o.Words = nil, nil, nil
 	return o
 }
 

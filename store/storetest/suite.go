@@ -52,6 +52,9 @@ func Run(t *testing.T, f Factory) {
 		{"IndexRefs", testIndexRefs},
 		{"IndexRow", testIndexRow},
 		{"IndexRemove", testIndexRemove},
+		{"IndexNear", testIndexNear},
+		{"IndexReferring", testIndexReferring},
+		{"IndexSearch", testIndexSearch},
 		{"IndexReset", testIndexReset},
 		{"IndexReopen", testIndexReopen},
 	} {
