@@ -1,6 +1,7 @@
 package nodetest
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/tipmesh/tipmesh/protocol"
@@ -41,6 +42,16 @@ func (h *History) checkGroups(in []int) {
 // checkGroupsAgree gives the groups as those who are in see them.
 func (h *History) checkGroupsAgree(in []int) map[protocol.AudienceID]*audience.Group {
 	h.T.Helper()
+	groups, rivals := h.groupsSeen(in)
+	for _, r := range rivals {
+		h.T.Errorf("seed %d: %s", h.opt.Seed, r)
+	}
+	return groups
+}
+
+// groupsSeen gives the groups as those who are in see them, and where they do not
+// see the same.
+func (h *History) groupsSeen(in []int) (last map[protocol.AudienceID]*audience.Group, rivals []string) {
 	last, by := map[protocol.AudienceID]*audience.Group{}, map[protocol.AudienceID]int{}
 	for _, i := range in {
 		for _, g := range h.Members[i].Node.Groups() {
@@ -56,14 +67,14 @@ func (h *History) checkGroupsAgree(in []int) map[protocol.AudienceID]*audience.G
 			}
 			other, ok := h.Members[i].Node.Group(id)
 			if !ok {
-				h.T.Errorf("seed %d: node %d sees member %d in group %s, which does not know of it", h.opt.Seed, by[id], i, id.Short())
+				rivals = append(rivals, fmt.Sprintf("node %d sees member %d in group %s, which does not know of it", by[id], i, id.Short()))
 			} else if other.Head.ID() != g.Head.ID() || !slices.Equal(other.Members, g.Members) || !slices.Equal(other.Departures, g.Departures) {
-				h.T.Errorf("seed %d: group %s at node %d: state %d, %d in, %d departures; at node %d: state %d, %d in, %d departures", h.opt.Seed, id.Short(),
-					by[id], g.Head.Number, len(g.Members), len(g.Departures), i, other.Head.Number, len(other.Members), len(other.Departures))
+				rivals = append(rivals, fmt.Sprintf("group %s at node %d: state %d, %d in, %d departures; at node %d: state %d, %d in, %d departures", id.Short(),
+					by[id], g.Head.Number, len(g.Members), len(g.Departures), i, other.Head.Number, len(other.Members), len(other.Departures)))
 			}
 		}
 	}
-	return last
+	return last, rivals
 }
 
 // beforeState is where in a setting a state begins, after where it was told and by

@@ -253,16 +253,20 @@ func removes(p *trust.Proposal) bool {
 	return p.Kind == protocol.KindRemoval && (p.State == trust.ProposalDone || p.State == trust.ProposalSuspends)
 }
 
-// How many times ten seconds a mesh gets to come to rest.
+// How many times ten seconds a mesh gets to come to rest. Nodes ask for what they
+// lack of groups every five minutes.
 const (
 	restLeast = 3
-	restMost  = 30
+	restMost  = 45
 )
 
-// rested reports whether all who are in are connected, see one roster, and have
-// nothing left to sign.
+// rested reports whether all who are in are connected, see one roster and the same
+// groups, and have nothing left to sign.
 func (h *History) rested() bool {
 	in := h.In()
+	if _, rivals := h.groupsSeen(in); len(rivals) > 0 {
+		return false
+	}
 	keys := map[protocol.Key]bool{}
 	for _, i := range in {
 		keys[protocol.KeyOf(h.Members[i].nodeKey)] = true
