@@ -143,6 +143,7 @@ func (n *Node) sweep() error {
 	if err := errors.Join(n.countErasures(), n.takeUp()); err != nil {
 		return err
 	}
+	poke(n.leaving.wake)
 	if err := n.endRetention(); err != nil {
 		return err
 	}
@@ -347,8 +348,8 @@ func (n *Node) meshTime() (now int64, ok bool) {
 }
 
 // tellErased puts what was erased among what is told as missing, as far as there
-// is room, and gives that part of it. What is not told so is known from the erase
-// entries, or from the retention class.
+// is room, and gives that part of it. What is not told so others know from the
+// erase entries, or from the retention class: see leaving.
 func tellErased(missing []uint64, erased []store.Range, head uint64) (told, gone []uint64) {
 	told = missing
 	for _, r := range erased {

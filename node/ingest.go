@@ -365,6 +365,9 @@ func (n *Node) commitEntries(c *store.Commit) error {
 	if err != nil {
 		return err
 	}
+	if slices.ContainsFunc(c.Entries, func(e store.Entry) bool { return e.Payload == nil || e.Header.Kind == protocol.EntryErase }) {
+		poke(n.leaving.wake)
+	}
 	var waiting []store.Place
 	for _, e := range c.Entries {
 		place := store.Place{Feed: e.Header.Feed, Seq: e.Header.Seq}

@@ -86,6 +86,7 @@ type Node struct {
 	receipts *receipts
 	looked   looks
 	erasures erasures
+	leaving  leaving
 	unkept   atomic.Uint64 // what letters said that could not be stored
 	events   chan func(*replica.Machine, time.Time)
 	gossip   chan incoming
@@ -130,6 +131,7 @@ func New(cfg Config) (*Node, error) {
 		gossip: make(chan incoming, gossipQueue), park: newPark(), census: newCensus(cfg.Store), started: cfg.Now(),
 	}
 	n.carded, n.turned, n.remark = make(chan struct{}, 1), make(chan struct{}, 1), make(chan struct{}, 1)
+	n.leaving.wake = make(chan struct{}, 1)
 	n.view = &view{n: n}
 	n.links = &links{n: n, byNode: map[protocol.Key]*link{}, last: map[protocol.Key]*link{}}
 	n.tickets = &tickets{n: n}
@@ -211,6 +213,7 @@ func (n *Node) Run(ctx context.Context, started func()) error {
 	n.spawn(n.seekEpochs)
 	n.spawn(n.giveReceipts)
 	n.spawn(n.sweeping)
+	n.spawn(n.watchLeaving)
 	n.spawn(n.book.keep(n.ctx, n.now))
 	n.spawn(n.lookForOwn)
 	n.groupsChanged() // the node may have stopped before it did what they ask of it

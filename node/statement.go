@@ -154,6 +154,7 @@ func (n *Node) rosterChanged(before *trust.Roster) {
 	n.book.look()
 	poke(n.carded)
 	poke(n.turned)
+	poke(n.leaving.wake)
 	after := n.Roster()
 	if n.digests.add(before.Digest(), after.Digest()) {
 		poke(n.remark)

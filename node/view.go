@@ -96,8 +96,13 @@ func (v *view) state(f store.Feed) (replica.FeedState, bool) {
 	if last, ended := v.n.ledger.roster.Load().Limit(f.Node, f.ID); ended && last < head {
 		head = last
 	}
-	s := replica.FeedState{Feed: f.ID, Direct: f.Kind == protocol.EntryDirect}
-	for _, r := range f.Missing {
+	s := replica.FeedState{Feed: f.ID, Direct: f.Kind == protocol.EntryDirect, Headers: head}
+	missing, gone := store.Ranges(f.Missing), store.Ranges(f.Erased)
+	if leaving := v.n.leaving.of(f.ID); len(leaving) > 0 {
+		gone = gone.With(missing.Without(missing.Without(leaving)))
+		missing = missing.Without(leaving)
+	}
+	for _, r := range missing {
 		if r.First > head {
 			break
 		}
@@ -117,7 +122,7 @@ func (v *view) state(f store.Feed) (replica.FeedState, bool) {
 		}
 		id = h.ID()
 	}
-	s.Missing, s.Erased = tellErased(s.Missing, f.Erased, head)
+	s.Missing, s.Erased = tellErased(s.Missing, gone, head)
 	s.Head, s.HeadID = head, id
 	return s, true
 }

@@ -52,8 +52,8 @@ func (h *home) State(id protocol.FeedID) (replica.FeedState, bool) {
 
 func (h *home) state(feed int) (s replica.FeedState, ok bool) {
 	f := h.l.feeds[feed]
-	s = replica.FeedState{Feed: f.id}
 	head := h.heads[feed]
+	s = replica.FeedState{Feed: f.id, Headers: head}
 	if head == 0 {
 		return s, false
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/tipmesh/tipmesh/protocol"
 )
@@ -22,5 +23,30 @@ func TestErasedIsNotAskedFor(t *testing.T) {
 	told.Erased = nil
 	if !bytes.Equal(protocol.Marshal(&mine), protocol.Marshal(&told)) {
 		t.Error("what was erased travels apart")
+	}
+}
+
+// Where more payloads are missing than can be told, what follows the headers is
+// asked for all the same.
+func TestFullOfHolesAsksOn(t *testing.T) {
+	m, me, other := lying()
+	id := feedOf("f1")
+	for range 200 {
+		me.write(id, 1, 10)
+	}
+	told := FeedState{Feed: id, Head: 300, HeadID: protocol.EntryID{1}}
+	for i := range me.feeds[id] {
+		if me.feeds[id][i].full = i%2 == 0; i%2 != 0 && len(told.Missing) < 2*MaxRanges {
+			told.Missing = append(told.Missing, uint64(i+1), uint64(i+1))
+		}
+	}
+	if s, _ := me.State(id); s.Head != 65 || s.Headers != 200 {
+		t.Fatalf("told head %d of %d", s.Head, s.Headers)
+	}
+	m.Received(testTime, other, &Statements{})
+	m.Received(testTime, other, &Vector{Feeds: []FeedState{told}})
+	m.Tick(testTime.Add(time.Second))
+	if get := m.peers[other].pending[0].msg.(*GetEntries); get.From != 201 {
+		t.Errorf("asks from %d on", get.From)
 	}
 }

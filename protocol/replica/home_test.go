@@ -179,6 +179,7 @@ func (h *home) State(id protocol.FeedID) (FeedState, bool) {
 	if last, ok := h.limits[id]; ok && last < uint64(len(list)) {
 		list = list[:last]
 	}
+	s.Headers = uint64(len(list))
 	for i, e := range list {
 		seq := uint64(i + 1)
 		if e.full {

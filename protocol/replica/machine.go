@@ -154,9 +154,9 @@ func (m *Machine) Changed(now time.Time, feeds ...protocol.FeedID) {
 		case f == nil || f.holder != nil:
 		case !behind:
 			m.forget(f)
-		case mine.Head > f.head && !payloads:
+		case mine.headers() > f.head && !payloads:
 			// Gossip brings the feed: as long as its head moves, there is no gap.
-			f.head, f.since = mine.Head, now
+			f.head, f.since = mine.headers(), now
 			m.offer(now, id)
 		default:
 			m.offer(now, id)

@@ -104,9 +104,12 @@ type FeedState struct {
 	HeadID  protocol.EntryID `cbor:"3,keyasint"`
 	Missing []uint64         `cbor:"4,keyasint,omitempty"` // first, last, first, last ...; ascending
 	Direct  bool             `cbor:"5,keyasint,omitempty"` // a direct feed, wanted first
-	// Erased are the payloads that went for good: they are told as Missing and not
-	// asked for. It does not travel.
+	// Erased are the payloads that went for good, or are to go: they are told as
+	// Missing and not asked for. It does not travel.
 	Erased []uint64 `cbor:"-"`
+	// Headers is up to where headers are held, where that is past a lower Head: what
+	// follows is asked for from there. It does not travel.
+	Headers uint64 `cbor:"-"`
 }
 
 // Holds reports whether the payload at seq is held.
@@ -121,6 +124,9 @@ func (f *FeedState) Holds(seq uint64) bool {
 	}
 	return true
 }
+
+// headers is up to where headers are held.
+func (f *FeedState) headers() uint64 { return max(f.Head, f.Headers) }
 
 // GetEntries asks for entries of a feed from one on, of at most Budget bytes,
 // but at least one.

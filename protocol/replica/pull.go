@@ -46,7 +46,7 @@ const (
 // note begins to ask for a feed.
 func (m *Machine) note(now time.Time, mine *FeedState) {
 	m.count++
-	f := &feed{id: mine.Feed, number: m.count, since: now, head: mine.Head, timer: -1}
+	f := &feed{id: mine.Feed, number: m.count, since: now, head: mine.headers(), timer: -1}
 	m.feeds[mine.Feed] = f
 	m.await(f, now.Add(m.cfg.Patience))
 }
@@ -113,10 +113,10 @@ func more(mine, theirs *FeedState, wanted uint64) bool {
 	return ok
 }
 
-// ahead reports whether theirs has entries past mine's head, or another at it,
-// that this node would store.
+// ahead reports whether theirs has entries past mine's headers, or another at its
+// head, that this node would store.
 func ahead(mine, theirs *FeedState, wanted uint64) bool {
-	return wanted > mine.Head && (theirs.Head > mine.Head || contradicts(mine, theirs))
+	return wanted > mine.headers() && (theirs.Head > mine.headers() || contradicts(mine, theirs))
 }
 
 // contradicts reports whether two nodes hold different entries at one head.
@@ -244,10 +244,10 @@ func (m *Machine) request(now time.Time, p *peer, id protocol.FeedID, f *feed) {
 	theirs := &p.feeds[id].FeedState
 	f.asked, f.goal = mine, theirs.Head
 	switch {
-	case theirs.Head > mine.Head && wanted > mine.Head:
-		gap := m.view.Gap(id, mine.Head)
-		m.ask(now, p, &GetEntries{Feed: id, From: mine.Head + 1, Budget: p.memory.budget, To: gap}, id)
-	case contradicts(&mine, theirs) && wanted > mine.Head:
+	case theirs.Head > mine.headers() && wanted > mine.headers():
+		gap := m.view.Gap(id, mine.headers())
+		m.ask(now, p, &GetEntries{Feed: id, From: mine.headers() + 1, Budget: p.memory.budget, To: gap}, id)
+	case contradicts(&mine, theirs) && wanted > mine.headers():
 		m.ask(now, p, &GetEntries{Feed: id, From: mine.Head, Budget: 1}, id)
 	default:
 		get := &GetPayloads{Feed: id, Budget: p.memory.budget}

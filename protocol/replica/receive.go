@@ -140,17 +140,17 @@ func (m *Machine) storing(node protocol.Key, id protocol.FeedID) *feed {
 // finish ends the asking for a feed, or goes on with the question of a fork.
 func (m *Machine) finish(now time.Time, id protocol.FeedID, f *feed, usable bool) {
 	p, mine := f.holder, m.held(id)
-	if f.probe == probeWanted && m.peers[p.key] == p && !p.broken && mine.Head > 0 {
+	if f.probe == probeWanted && m.peers[p.key] == p && !p.broken && mine.headers() > 0 {
 		f.storing, f.probe = false, probeSent
-		m.ask(now, p, &GetEntries{Feed: id, From: mine.Head, Budget: 1}, id)
+		m.ask(now, p, &GetEntries{Feed: id, From: mine.headers(), Budget: 1}, id)
 		return
 	}
 	m.release(f)
-	moved := mine.Head != f.asked.Head || !slices.Equal(mine.Missing, f.asked.Missing)
+	moved := mine.headers() != f.asked.headers() || !slices.Equal(mine.Missing, f.asked.Missing)
 	switch {
 	case usable && moved:
 		delete(p.memory.bad, id)
-		if mine.Head >= f.goal {
+		if mine.headers() >= f.goal {
 			f.since = now // gossip may bring what came about meanwhile
 		}
 	case m.lacks(p, id):
