@@ -50,6 +50,15 @@ type Facts struct {
 	// Share is the share that a grouping of ours records.
 	Share  string
 	Values []Term
+	// Name, Aliases, Labels and External, the identifiers that others know it by
+	// (external_references), are as they came; Opinion is that of an opinion.
+	Name, Opinion             string
+	Aliases, Labels, External []string
+	// Prose is what people wrote of it: description, abstract, content,
+	// explanation.
+	Prose []string
+	// Refs are the identifiers it refers to, but for its author and markings.
+	Refs []string
 }
 
 // Scan calls fn for each object of a bundle, in order, with its place in the
@@ -57,7 +66,7 @@ type Facts struct {
 // or that another member's node did: it checks JSON, depth and size, not STIX,
 // and leaves zero what it cannot read.
 //
-// f and f.Values are reused: copy what is kept. The strings in f never change,
+// f and its lists are reused: copy what is kept. The strings in f never change,
 // but share one copy of the whole bundle: strings.Clone those kept for long.
 // raw aliases bundle. An error of fn ends the scan and is returned as it is.
 func Scan(bundle []byte, fn func(ordinal int, raw []byte, f *Facts) error) error {

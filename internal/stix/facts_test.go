@@ -116,6 +116,15 @@ func TestFacts(t *testing.T) {
 		object("observed-data", `"objects":{"0":{"type":"domain-name","value":"a.example"},"1":{"type":"file","hashes":{"SHA-1":"x"}}}`): func(f Facts) bool {
 			return fmt.Sprint(f.Values) == "[{domain domain-name:value a.example true} {sha1 file:hashes.SHA-1 x true}]"
 		},
+		object("report", `"name":"N","aliases":["x","y"],"labels":"l","object_refs":["tool--1","tool--2"],"some_ref":"tool--3",`+
+			`"created_by_ref":"identity--1","object_marking_refs":["`+red+`"],"description":"d",`+
+			`"external_references":[{"source_name":"mitre-attack","external_id":"T1496"},{"url":"u"},3]`): func(f Facts) bool {
+			return fmt.Sprint(f.Name, f.Aliases, f.Labels, f.Refs, f.Prose, f.External) == "N[x y] [l] [tool--1 tool--2 tool--3] [d] [T1496]"
+		},
+		object("opinion", `"opinion":"disagree","explanation":"why","object_refs":{"a_ref":["x"]}`): func(f Facts) bool {
+			return f.Opinion == "disagree" && f.Says == "disagree; why" && len(f.Refs) == 0
+		},
+		object("note", `"abstract":"a","content":"c"`):                              func(f Facts) bool { return f.Says == "a" && len(f.Prose) == 2 },
 		object("indicator", `"pattern":"[file:name = 'a']","pattern_type":"sigma"`): func(f Facts) bool { return len(f.Values) == 0 },
 		object("indicator", `"pattern":"[file:name = 'a"`):                          func(f Facts) bool { return len(f.Values) == 0 },
 		object("indicator", `"pattern":"[url:value = 'http://a.example/\u0022']"`): func(f Facts) bool {
@@ -126,7 +135,7 @@ func TestFacts(t *testing.T) {
 		},
 	} {
 		calls := 0
-		err := Scan([]byte("["+object("tool", `"name":"before","description":"d","revoked":true`)+","+doc+"]"), func(n int, raw []byte, f *Facts) error {
+		err := Scan([]byte("["+object("tool", `"name":"before","description":"d","revoked":true,"labels":["l"],"aliases":["a"],"a_ref":"b"`)+","+doc+"]"), func(n int, raw []byte, f *Facts) error {
 			if calls++; n == 1 && (!check(*f) || string(raw) != doc) {
 				t.Errorf("%s:\n%+v", doc, *f)
 			}

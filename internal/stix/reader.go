@@ -1,6 +1,9 @@
 package stix
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // reader collects one object's facts after the other.
 type reader struct {
@@ -13,7 +16,7 @@ type reader struct {
 	name        string
 	value       string
 	description string
-	words       [maxWords]string // labels, types, phases
+	words       [maxWords]string // labels, types, phases, an opinion
 	n           int
 	says        []byte
 	// What Says was made of.
@@ -29,8 +32,9 @@ const maxWords = 12
 // read fills r.facts from one valid JSON object; false if it is nested too
 // deeply.
 func (r *reader) read(s string) bool {
-	values := r.facts.Values[:0]
-	r.facts = Facts{Confidence: -1, Values: values, Says: r.facts.Says}
+	f := &r.facts
+	r.facts = Facts{Confidence: -1, Says: f.Says, Values: f.Values[:0], Aliases: f.Aliases[:0], Labels: f.Labels[:0],
+		External: f.External[:0], Prose: f.Prose[:0], Refs: f.Refs[:0]}
 	r.pattern, r.patternType, r.hashes, r.objects = "", "", "", ""
 	r.defines = ""
 	r.name, r.value, r.description, r.n = "", "", "", 0
@@ -49,6 +53,7 @@ func (r *reader) read(s string) bool {
 	if r.facts.Type == "marking-definition" {
 		r.mark(r.defines)
 	}
+	f.Name = r.name
 	r.terms()
 	r.say()
 	return true
@@ -103,25 +108,78 @@ func (r *reader) wording(c *cursor, key string) {
 		r.patternType = c.text()
 	case "name":
 		r.name = c.text()
-	case "description", "abstract", "summary":
-		r.keepDescription(c)
+	case "description", "abstract", "summary", "content", "explanation":
+		r.keepProse(c)
 	case "value":
 		r.value = c.text()
 	case "hashes":
 		r.hashes = c.value()
 	case "objects":
 		r.objects = c.value()
-	case "labels", "indicator_types", "malware_types", "report_types", "threat_actor_types",
-		"tool_types", "infrastructure_types", "kill_chain_phases", "opinion", "relationship_type":
+	case "labels":
+		r.each(c, func(s string) { r.facts.Labels = append(r.facts.Labels, s); r.word(s) })
+	case "aliases", "x_mitre_aliases":
+		r.each(c, func(s string) { r.facts.Aliases = append(r.facts.Aliases, s) })
+	case "external_references":
+		r.external(c)
+	case "opinion":
+		r.facts.Opinion = c.text()
+		r.word(r.facts.Opinion)
+	case "indicator_types", "malware_types", "report_types", "threat_actor_types",
+		"tool_types", "infrastructure_types", "kill_chain_phases", "relationship_type":
 		r.list(c)
 	default:
-		c.skip()
+		r.refs(c, key)
 	}
 }
 
-func (r *reader) keepDescription(c *cursor) {
-	if s := c.text(); r.description == "" {
+func (r *reader) keepProse(c *cursor) {
+	s := c.text()
+	if s == "" {
+		return
+	}
+	r.facts.Prose = append(r.facts.Prose, s)
+	if r.description == "" {
 		r.description = s
+	}
+}
+
+// refs takes the members that refer to other objects: their names say so.
+func (r *reader) refs(c *cursor, key string) {
+	if strings.HasSuffix(key, "_refs") || strings.HasSuffix(key, "_ref") {
+		r.each(c, func(s string) { r.facts.Refs = append(r.facts.Refs, s) })
+		return
+	}
+	c.skip()
+}
+
+// each calls use with a string, or with those of a list.
+func (r *reader) each(c *cursor, use func(string)) {
+	one := func() {
+		if s := c.text(); s != "" {
+			use(s)
+		}
+	}
+	if !c.enter('[') {
+		one()
+		return
+	}
+	for c.more() {
+		one()
+	}
+}
+
+func (r *reader) external(c *cursor) {
+	if !c.enter('[') {
+		c.skip()
+		return
+	}
+	for c.more() {
+		r.field(c, "external_id", func(s string) {
+			if s != "" {
+				r.facts.External = append(r.facts.External, s)
+			}
+		})
 	}
 }
 
