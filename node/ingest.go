@@ -219,6 +219,7 @@ func (n *Node) extend(feed protocol.FeedID, list []incoming) (usable, diverged b
 		if begins {
 			n.census.end(first.Node)
 		}
+		n.settled(feed)
 		n.log.Error("store entries", "feed", feed.Short(), "err", err)
 		return false, diverged
 	}
@@ -245,6 +246,7 @@ func (n *Node) follow(c *store.Commit, feed protocol.FeedID, held store.Feed, wa
 			break
 		}
 		prev = in.header.ID()
+		in = n.afford(in)
 		c.Entries = append(c.Entries, store.Entry{Header: in.header, Payload: in.payload})
 		n.classify(c, in)
 	}
@@ -263,7 +265,7 @@ func (n *Node) welcome(h *protocol.Header, head uint64) bool {
 	}
 	n.refused.add(reason, 1)
 	if head == 0 {
-		n.view.refuse(h, reason == ReasonQuota)
+		n.view.refuse(h, reason == ReasonQuota && n.census.crowded(n.Roster(), h.Node))
 	}
 	return false
 }
@@ -286,7 +288,7 @@ func (n *Node) objection(h *protocol.Header, head uint64) (reason string) {
 	if fork, forked := r.Fork(h.Node); forked && !fork.Resolved && h.Seq > head && !named {
 		return ReasonHeld
 	}
-	if head == 0 && n.census.crowded(r, h.Node) {
+	if head == 0 && n.census.crowded(r, h.Node) || h.Seq > head && n.quota.overflows(r, h.Node) {
 		return ReasonQuota
 	}
 	return ""
@@ -331,6 +333,9 @@ func (n *Node) fill(c *store.Commit, in incoming) {
 		return
 	}
 	if held.Payload != nil || in.payload == nil || n.erased(place) {
+		return
+	}
+	if in = n.afford(in); in.payload == nil {
 		return
 	}
 	c.Entries = append(c.Entries, store.Entry{Header: in.header, Payload: in.payload})

@@ -54,6 +54,8 @@ type Config struct {
 	// FeedEntries is how many entries a feed of this node's gets before another
 	// is begun; default 65,536.
 	FeedEntries uint64
+	// Quota bounds the disk that what others wrote takes.
+	Quota Quota
 	// OnIndexed is called after each batch that the index has taken in.
 	OnIndexed func(checkpoint uint64)
 }
@@ -78,6 +80,7 @@ type Node struct {
 	links    *links
 	park     *park
 	census   *census
+	quota    *quota
 	talk     talk
 	opened   *openedCache
 	pulse    *pulse
@@ -130,6 +133,7 @@ func New(cfg Config) (*Node, error) {
 		opened: newOpenedCache(), events: make(chan func(*replica.Machine, time.Time), eventQueue),
 		gossip: make(chan incoming, gossipQueue), park: newPark(), census: newCensus(cfg.Store), started: cfg.Now(),
 	}
+	n.quota = newQuota(cfg.Quota, cfg.Member, cfg.Store)
 	n.carded, n.turned, n.remark = make(chan struct{}, 1), make(chan struct{}, 1), make(chan struct{}, 1)
 	n.leaving.wake = make(chan struct{}, 1)
 	n.view = &view{n: n}

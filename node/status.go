@@ -42,6 +42,7 @@ type Status struct {
 	Halted     string
 	Queues     []Queue
 	Tried      uint64 // tags of entries that were held against every epoch
+	Quotas     QuotaStatus
 }
 
 // Peer is another node of the roster.
@@ -82,7 +83,8 @@ func (n *Node) Status(since time.Time) Status {
 	}
 	s.Fresh, s.Peers = n.Freshness(), n.peers()
 	told := n.inStep(since, &s)
-	s.InStep = told && !slices.ContainsFunc(s.Peers, func(p Peer) bool { return p.Undelivered > 0 })
+	s.Quotas = n.Quotas()
+	s.InStep = told && s.Quotas.Absent() == 0 && !slices.ContainsFunc(s.Peers, func(p Peer) bool { return p.Undelivered > 0 })
 	n.judge(&s)
 	return s
 }
@@ -166,7 +168,7 @@ func (n *Node) judge(s *Status) {
 			alert(Look, a.Text)
 		}
 	}
-	for _, text := range n.groupAlerts() {
+	for _, text := range append(n.groupAlerts(), s.Quotas.alerts()...) {
 		alert(Look, text)
 	}
 	for _, f := range n.voided() {

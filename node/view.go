@@ -123,6 +123,9 @@ func (v *view) state(f store.Feed) (replica.FeedState, bool) {
 		id = h.ID()
 	}
 	s.Missing, s.Erased = tellErased(s.Missing, gone, head)
+	if v.n.quota.over(v.n.ledger.roster.Load(), f) {
+		s.Erased = s.Missing // not asked for until there is room
+	}
 	s.Head, s.HeadID = head, id
 	return s, true
 }
@@ -163,7 +166,7 @@ func (v *view) Wanted(feed protocol.FeedID) uint64 {
 	if last, ended := r.Limit(f.Node, feed); ended {
 		wanted = last
 	}
-	if r.Paused(f.Node) { // until the suspension ends
+	if r.Paused(f.Node) || v.n.quota.overflows(r, f.Node) { // until the suspension ends, or there is room
 		wanted = min(wanted, f.Head)
 	}
 	_, _, named := r.Survivor(f.Node, feed)
