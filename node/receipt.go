@@ -19,7 +19,8 @@ import (
 // withdraws something, never for a letter: so none is ever given for a receipt.
 const (
 	receiptGather = 100 * time.Millisecond // what is applied together goes in one letter
-	receiptGap    = 10 * time.Minute       // between two letters to one member
+	receiptBurst  = 8                      // letters to one member in a row,
+	receiptGap    = 10 * time.Minute       // and one more in each of these
 	receiptKeep   = 30 * 24 * time.Hour
 	receiptWeeks  = 5                 // the retention class of letters of receipts alone
 	maxOwed       = protocol.MaxParts // receipts that wait for one member; more are not given
@@ -45,14 +46,14 @@ type owed struct {
 type receipts struct {
 	mu   sync.Mutex
 	owed map[protocol.MemberID][]protocol.Receipt
-	sent map[protocol.MemberID]time.Time
+	rate map[protocol.MemberID]*letterRate
 	got  map[protocol.MemberID]int
 	upTo uint64 // arrival
 	wake chan struct{}
 }
 
 func loadReceipts(s store.Entries) (*receipts, error) {
-	r := &receipts{owed: map[protocol.MemberID][]protocol.Receipt{}, sent: map[protocol.MemberID]time.Time{},
+	r := &receipts{owed: map[protocol.MemberID][]protocol.Receipt{}, rate: map[protocol.MemberID]*letterRate{},
 		got: map[protocol.MemberID]int{}, wake: make(chan struct{}, 1)}
 	raw, err := s.Setting(receiptsAt)
 	if err == nil && len(raw) == 8 {
@@ -136,8 +137,22 @@ func (n *Node) owe(list []withdrawn) error {
 	return err
 }
 
-// giveReceipts writes to the members to whom receipts are owed: at once, and then
-// at most one letter in receiptGap with all that gathered meanwhile.
+// letterRate bounds the letters to one member: without it, who withdraws much bit
+// by bit would have everybody write as many letters.
+type letterRate struct {
+	left float64
+	at   time.Time // as of when
+}
+
+// wait is how long it is until a letter may be written.
+func (l *letterRate) wait(now time.Time) time.Duration {
+	l.left = min(receiptBurst, l.left+float64(now.Sub(l.at))/float64(receiptGap))
+	l.at = now
+	return time.Duration(max(0, 1-l.left) * float64(receiptGap))
+}
+
+// giveReceipts writes to the members to whom receipts are owed: at once, and after
+// receiptBurst letters one in receiptGap with all that gathered meanwhile.
 func (n *Node) giveReceipts() {
 	if n.begun(n.ctx) != nil {
 		return
@@ -183,11 +198,10 @@ func (r *receipts) authors() (out []protocol.MemberID) {
 func (r *receipts) due(m protocol.MemberID) time.Duration {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	at, ever := r.sent[m]
-	if !ever {
-		return 0
+	if r.rate[m] == nil {
+		r.rate[m] = &letterRate{left: receiptBurst, at: time.Now()}
 	}
-	return receiptGap - time.Since(at)
+	return r.rate[m].wait(time.Now())
 }
 
 // writeReceipts writes what is owed to one member.
@@ -213,7 +227,7 @@ func (n *Node) writeReceipts(to protocol.MemberID) error {
 	for _, r := range n.receipts.owed[to] {
 		parts = append(parts, r)
 	}
-	n.receipts.sent[to] = time.Now()
+	n.receipts.rate[to].left--
 	entries, err := n.appendLetter([]string{m.Card.Recipient}, map[string][]byte{name: nil}, parts...)
 	if err != nil {
 		return err
