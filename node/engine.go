@@ -132,8 +132,8 @@ func (n *Node) storeSynced(e replica.Store) {
 }
 
 // changed tells neighbours, the index and whoever waits that feeds have grown.
-	feeds = n.settled(feeds...)
 func (n *Node) changed(feeds ...protocol.FeedID) {
+	feeds = n.settled(feeds...)
 	n.view.stale()
 	n.post(func(m *replica.Machine, now time.Time) { m.Changed(now, feeds...) })
 	n.pulse.beat()
