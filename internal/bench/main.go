@@ -97,6 +97,7 @@ func run(ctx context.Context, n, rounds int, rows, write, dir string) (err error
 		{[]string{"share"}, runShare},
 		{[]string{"link"}, runLink},
 		{[]string{"bulk", "lookup", "serve"}, runBulk},
+		{[]string{"newcomer"}, runNewcomer},
 	} {
 		if !p.wants(part.names...) {
 			continue
@@ -121,7 +122,7 @@ func run(ctx context.Context, n, rounds int, rows, write, dir string) (err error
 }
 
 // parts are the names that -rows takes.
-var parts = []string{"alone", "share", "link", "bulk", "lookup", "serve"}
+var parts = []string{"alone", "share", "link", "bulk", "lookup", "serve", "newcomer"}
 
 func readParts(text string) (map[string]bool, error) {
 	out := map[string]bool{}

@@ -74,6 +74,16 @@ func (x *process) stop() error {
 	return nil
 }
 
+// again kills the node and starts it anew.
+func (x *process) again(p *plan) (*process, error) {
+	x.client.Close()
+	if err := x.cmd.Process.Kill(); err != nil {
+		return x, fmt.Errorf("kill node: %w", err)
+	}
+	_ = x.cmd.Wait() // it was killed
+	return startProcess(p, x.dir)
+}
+
 // anonymous is the memory of the process that no file backs, in bytes.
 func (x *process) anonymous() (int, error) {
 	kb, err := field(fmt.Sprintf("/proc/%d/status", x.cmd.Process.Pid), "RssAnon:")
@@ -92,6 +102,11 @@ func newPair(ctx context.Context, p *plan, name string, env ...string) (*pair, e
 	if err := haltAll(all); err != nil {
 		return nil, err
 	}
+	return pairOf(ctx, p, all, env...)
+}
+
+// pairOf runs the nodes of two members.
+func pairOf(ctx context.Context, p *plan, all []*member, env ...string) (*pair, error) {
 	a, err := startProcess(p, all[0].dir, env...)
 	if err != nil {
 		return nil, err
@@ -185,7 +200,7 @@ func (x *process) knows(ctx context.Context, from, end int) error {
 	if err != nil {
 		return err
 	}
-	if known := s.Verdicts[api.VerdictMalicious]; known != len(numbers) {
+	if known := len(numbers) - s.Verdicts[api.VerdictUnknown]; known != len(numbers) {
 		return fmt.Errorf("%d of %d values are known", known, len(numbers))
 	}
 	return nil

@@ -108,7 +108,7 @@ func (s *serving) serve(ctx context.Context, p *plan, dir string) (err error) {
 			return err
 		}
 		s.socket = append(s.socket, time.Since(began))
-		if sum.Verdicts[api.VerdictMalicious] != 1 {
+		if sum.Verdicts[api.VerdictUnknown] != 0 {
 			return fmt.Errorf("%s is not known", value(n).Text)
 		}
 		if i%500 == 0 {

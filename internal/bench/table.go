@@ -70,7 +70,7 @@ func (r *report) page() string {
 	}
 	line("## What is measured\n")
 	line("- Values: IPv4 addresses, domains and SHA-256 hashes in equal parts, random by seed %d (`internal/bench/value.go`), one indicator object each.", seed)
-	line("- Nodes of the bulk, link, look-up and serving rows: `tipmesh run`, a process each, with homes on one disk of this machine; they talk over the loopback device.")
+	line("- Nodes of the bulk, link, look-up, serving and newcomer rows: `tipmesh run`, a process each, with homes on one disk of this machine; they talk over the loopback device.")
 	for _, n := range r.notes {
 		line("- %s", n)
 	}
