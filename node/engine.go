@@ -79,8 +79,7 @@ func (n *Node) do(m *replica.Machine, effect replica.Effect) {
 	switch e := effect.(type) {
 	case replica.Send:
 		if get, ok := e.Msg.(*replica.GetEpochs); ok {
-			marks := n.stateMarks()
-			get.Have = append(marks, n.keys.ids(replica.MaxEpochs-len(marks))...)
+			n.markHeld(get)
 		}
 		if !n.links.send(e.To, e.Msg) {
 			n.links.reset(e.To, "its queue is full")

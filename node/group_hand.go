@@ -1,10 +1,13 @@
 package node
 
 import (
+	"bytes"
+	"crypto/rand"
 	"slices"
 
 	"github.com/tipmesh/tipmesh/protocol"
 	"github.com/tipmesh/tipmesh/protocol/audience"
+	"github.com/tipmesh/tipmesh/protocol/replica"
 	"github.com/tipmesh/tipmesh/protocol/trust"
 )
 
@@ -12,38 +15,51 @@ import (
 const (
 	maxHandStates = 128     // states in one answer
 	maxHandBytes  = 1 << 20 // and their bytes, more only by the last of them
-	maxStateMarks = 512     // states that one request names as held
+	leastMarks    = 64      // in one request, so that they tell nothing of how much is held
 )
 
-// stateMark names a state that an asking node holds, so that only who has the
-// state too knows which: its ID must not tell who is in a group together.
-func stateMark(asker protocol.Key, state protocol.Hash) protocol.EpochID {
-	return protocol.EpochID(protocol.DomainDigest.Sum([]byte("held state\x00"), asker[:], state[:]))
-}
-
-// stateMarks names the states held, for a request.
-func (n *Node) stateMarks() (out []protocol.EpochID) {
+// markHeld names the epochs and states held in a request, so that only who has
+// them too knows which: their identifiers would tell who is in a group together. It
+// fills up with random marks to a power of two, for their number would tell too.
+func (n *Node) markHeld(get *replica.GetEpochs) {
+	rand.Read(get.Salt[:])
+	var marks []replica.Mark
+	for _, e := range n.keys.all() {
+		marks = append(marks, replica.MarkOf(get.Salt, protocol.Hash(e.ID())))
+	}
 	n.groups.mu.Lock()
-	defer n.groups.mu.Unlock()
 	for _, b := range n.groups.by {
 		for id := range b.states {
-			out = append(out, stateMark(n.key, id))
+			marks = append(marks, replica.MarkOf(get.Salt, id))
 		}
 	}
-	protocol.Sorted(out)
-	return out[:min(len(out), maxStateMarks)]
+	n.groups.mu.Unlock()
+	size := leastMarks
+	for size < len(marks) && size < replica.MaxMarks {
+		size *= 2
+	}
+	for len(marks) < size {
+		var m replica.Mark
+		rand.Read(m[:])
+		marks = append(marks, m)
+	}
+	// In this order others are left out in each request, if there are too many.
+	slices.SortFunc(marks, func(a, b replica.Mark) int { return bytes.Compare(a[:], b[:]) })
+	for _, m := range marks[:size] {
+		get.Held = append(get.Held, m[:]...)
+	}
 }
 
 // statesFor gives states of groups that a member may have and its node does not
 // hold, each after the one that it follows. Letters bring a state once, to those
 // who were active then, and not beyond the cut of who wrote it.
-func (n *Node) statesFor(r *trust.Roster, m protocol.MemberID, node protocol.Key, held map[protocol.EpochID]bool) (out []any) {
+func (n *Node) statesFor(r *trust.Roster, m protocol.MemberID, held func(protocol.Hash) bool) (out []any) {
 	size := 0
 	for _, g := range n.groups.all(r) {
 		may := n.toldTo(g, m)
 		for _, p := range n.statesOf(g.ID) {
 			s := p.(*protocol.AudienceState)
-			if !may(s) || held[stateMark(node, s.ID())] {
+			if !may(s) || held(s.ID()) {
 				continue
 			}
 			if len(out) == maxHandStates || size >= maxHandBytes {

@@ -219,18 +219,6 @@ func (k *keys) held() int {
 	return len(k.byID)
 }
 
-// ids lists at most so many epochs held.
-func (k *keys) ids(most int) []protocol.EpochID {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	out := make([]protocol.EpochID, 0, len(k.byID))
-	for id := range k.byID {
-		out = append(out, id)
-	}
-	protocol.Sorted(out)
-	return out[:min(len(out), most)]
-}
-
 // all lists the epochs held.
 func (k *keys) all() []*epoch {
 	k.mu.Lock()
@@ -311,7 +299,7 @@ func (n *Node) releaseReadable() {
 // trust list is handed on by its maker alone, one of a group to those who are in
 // and whom the group's history lets have it. One whose maker knew of departures
 // that this node does not know of yet stays here: the neighbour may be who left.
-func (n *Node) handOver(node protocol.Key, have []protocol.EpochID) (*replica.Epochs, error) {
+func (n *Node) handOver(node protocol.Key, get *replica.GetEpochs) (*replica.Epochs, error) {
 	r := n.Roster()
 	m, ok := r.ByNode(node)
 	if !ok {
@@ -325,13 +313,11 @@ func (n *Node) handOver(node protocol.Key, have []protocol.EpochID) (*replica.Ep
 		n.refused.add(ReasonQuota, 1)
 		return &replica.Epochs{}, nil // as if there were none: it asks again
 	}
-	held := map[protocol.EpochID]bool{}
-	for _, id := range have {
-		held[id] = true
-	}
+	marks := get.Marks()
+	held := func(id protocol.Hash) bool { return marks[replica.MarkOf(get.Salt, id)] }
 	var give []*protocol.Epoch
 	for _, e := range n.keys.all() {
-		if held[e.ID()] || e.Narrow && (e.Maker != n.cfg.Member || !e.Reads(m.ID)) {
+		if held(protocol.Hash(e.ID())) || e.Narrow && (e.Maker != n.cfg.Member || !e.Reads(m.ID)) {
 			continue
 		}
 		if e.Audience == n.keys.everyone {
@@ -345,7 +331,7 @@ func (n *Node) handOver(node protocol.Key, have []protocol.EpochID) (*replica.Ep
 			break
 		}
 	}
-	parts := n.statesFor(r, m.ID, node, held)
+	parts := n.statesFor(r, m.ID, held)
 	for _, e := range give {
 		parts = append(parts, e)
 	}

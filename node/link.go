@@ -303,7 +303,7 @@ func (n *Node) answer(node protocol.Key, msg replica.Message) (replica.Message, 
 		n.pulse.beat()
 		return nil, nil
 	case *replica.GetEpochs:
-		return n.handOver(node, msg.Have)
+		return n.handOver(node, msg)
 	}
 	answer := replica.Answer(n.view, msg)
 	if answer == nil {

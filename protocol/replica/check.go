@@ -51,8 +51,8 @@ func check(m Message) error {
 	case *Payloads:
 		return checkPayloads(m.Items)
 	case *GetEpochs:
-		if len(m.Have) > MaxEpochs {
-			return malformed("too many epochs")
+		if len(m.Held) > MaxMarks*MarkLen || len(m.Held)%MarkLen != 0 {
+			return malformed("too many marks, or a part of one")
 		}
 	case *GetAddresses:
 		if len(m.Nodes) > MaxAsked {

@@ -35,7 +35,7 @@ func samples() map[string]Message {
 			{Header: []byte("a signed header"), Payload: []byte("its payload")}, {Header: []byte("another")}}},
 		"get payloads": &GetPayloads{Feed: f1.Feed, Seqs: []uint64{2, 3, 7}, Budget: 65536},
 		"payloads":     &Payloads{Feed: f1.Feed, Items: []Payload{{Seq: 2, Data: []byte("a payload")}, {Seq: 3, Data: []byte{}}}},
-		"get epochs":   &GetEpochs{Have: []protocol.EpochID{{1}, {2}}}, "epochs": &Epochs{Sealed: []byte("a sealed grant")},
+		"get epochs":   &GetEpochs{Salt: protocol.Hash{1}, Held: []byte{1, 2, 3, 4, 5, 6, 7, 8}}, "epochs": &Epochs{Sealed: []byte("a sealed grant")},
 		"epochs, none": &Epochs{}, "have": &Have{Feeds: []FeedState{f1, f2}},
 		"have, gone":    &Have{Feeds: []FeedState{{Feed: f1.Feed}}},
 		"get addresses": &GetAddresses{Nodes: []protocol.Key{{1}, {2}}},
@@ -100,7 +100,8 @@ func invalid() map[string]Message {
 		"payload budget":        &GetPayloads{Seqs: []uint64{1}, Budget: MaxBudget + 1},
 		"too many payloads":     &Payloads{Items: make([]Payload, MaxEntries+1)},
 		"payload twice":         &Payloads{Items: []Payload{{Seq: 1, Data: []byte{}}, {Seq: 1, Data: []byte{}}}},
-		"too many epochs":       &GetEpochs{Have: make([]protocol.EpochID, MaxEpochs+1)},
+		"too many marks":        &GetEpochs{Held: make([]byte, (MaxMarks+1)*MarkLen)},
+		"a part of a mark":      &GetEpochs{Held: make([]byte, MarkLen+1)},
 		"too many nodes":        &GetAddresses{Nodes: make([]protocol.Key, MaxAsked+1)},
 		"too many told":         &Addresses{List: make([]NodeAddresses, MaxAsked+1)},
 		"too many of one":       &Addresses{List: []NodeAddresses{{Addresses: list(9, 1)}}},
@@ -139,7 +140,7 @@ func TestAnswersFit(t *testing.T) {
 	for i := range uint64(MaxEntries) {
 		get.Seqs = append(get.Seqs, maxHead/2+i)
 	}
-	for _, m := range []Message{&Have{Feeds: feeds}, get, &GetEpochs{Have: make([]protocol.EpochID, MaxEpochs)}} {
+	for _, m := range []Message{&Have{Feeds: feeds}, get, &GetEpochs{Held: make([]byte, MaxMarks*MarkLen)}} {
 		if frame := Encode(m); len(frame) > MaxRequest {
 			t.Errorf("%T of %d bytes", m, len(frame))
 		} else if _, err := Decode(frame[4:]); err != nil {

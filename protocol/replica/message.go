@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/tipmesh/tipmesh/protocol"
 )
@@ -42,7 +43,7 @@ const (
 	MaxAsked      = 64      // nodes whose addresses are asked for at a time
 	MaxEntries    = 1024    // entries in one reply
 	MaxStatements = 1024    // statements in one reply
-	MaxEpochs     = 1024    // epochs named in one request
+	MaxMarks      = 32768   // marks in one request for epochs
 	Buckets       = 256     // statements and feeds are compared by the first byte of their ID
 	BucketDigest  = 8       // bytes of one bucket's digest
 )
@@ -170,9 +171,34 @@ type Payload struct {
 	Data []byte `cbor:"2,keyasint"`
 }
 
-// GetEpochs asks for the epochs that the asker is entitled to and lacks.
+// GetEpochs asks for the epochs and states of groups that the asker may have and
+// lacks. Held are the marks of those it holds, one after the other.
 type GetEpochs struct {
-	Have []protocol.EpochID `cbor:"1,keyasint"`
+	Salt protocol.Hash `cbor:"1,keyasint"`
+	Held []byte        `cbor:"2,keyasint,omitempty"`
+}
+
+// A Mark names something held in one request: who does not hold it too learns
+// nothing from it, nor from another request's. Two things have the same mark so
+// seldom that the next request, with another salt, is soon enough.
+type Mark [MarkLen]byte
+
+// MarkLen is the length of a mark.
+const MarkLen = 4
+
+// MarkOf gives the mark of an epoch or a state in a request with a salt.
+func MarkOf(salt, id protocol.Hash) Mark {
+	sum := protocol.DomainDigest.Sum([]byte("held\x00"), salt[:], id[:])
+	return Mark(sum[:MarkLen])
+}
+
+// Marks gives the marks of a request, each once.
+func (g *GetEpochs) Marks() map[Mark]bool {
+	out := make(map[Mark]bool, len(g.Held)/MarkLen)
+	for m := range slices.Chunk(g.Held, MarkLen) {
+		out[Mark(m)] = true
+	}
+	return out
 }
 
 // Epochs answers GetEpochs: a grant sealed to the asker's member, or nothing.

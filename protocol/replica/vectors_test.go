@@ -26,6 +26,7 @@ type vectors struct {
 	BadGossip  []vectorFrame      `json:"bad_gossip"` // refuse
 	Statements []vectorStatements `json:"statement_digests"`
 	States     []vectorStates     `json:"vector_digests"`
+	Marks      []vectorMark       `json:"marks"`
 }
 
 type vectorMessage struct {
@@ -43,6 +44,12 @@ type vectorFrame struct {
 type vectorStatements struct {
 	IDs    []protocol.StatementID `json:"ids"`
 	Digest string                 `json:"digest_hex"`
+}
+
+type vectorMark struct {
+	Salt protocol.Hash `json:"salt"`
+	ID   protocol.Hash `json:"id"`
+	Mark string        `json:"mark_hex"`
 }
 
 type vectorStates struct {
@@ -125,6 +132,11 @@ func makeVectors() *vectors {
 			}
 		})
 		v.States = append(v.States, x)
+	}
+	for _, x := range []vectorMark{{Salt: protocol.Hash{1}, ID: protocol.Hash{7}}, {Salt: protocol.Hash{2}, ID: protocol.Hash{7}}, {Salt: protocol.Hash{1}, ID: protocol.Hash{8}}} {
+		m := MarkOf(x.Salt, x.ID)
+		x.Mark = hex.EncodeToString(m[:])
+		v.Marks = append(v.Marks, x)
 	}
 	return v
 }
