@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -19,6 +19,8 @@ type LookupOptions struct {
 	File string
 	All  bool
 	Held bool
+	Near bool
+	CSV  bool
 }
 
 // maxText bounds the text that is asked about.
@@ -33,27 +35,37 @@ func newLookupCommand(gopts *GlobalOptions) *cobra.Command {
 input and looks up every value in it. Exit code 0 if anything malicious or
 suspicious is known, else 1. Unknown is not safe.
 
+The verdict is one of malicious, suspicious, disputed, harmless, unknown; Why
+says what led to it. It depends on how you rate members (tipmesh trust list),
+on how sure they are, on who disagrees, on age, and on the warninglists in the
+home: see docs/verdict.md.
+
 One value is shown whole. Each line is what one member says: the member, its
-reliability (A to F, see tipmesh trust list), what it says and advises, how sure
-it is (1 to 100), and when it came. Look-ups are exact: a domain finds no
-subdomain or URL of it, and an address no network.`,
+reliability (A to F), what it says and advises, how sure it is (1 to 100), and
+when it came; then who has met it, and who disagrees. Look-ups are exact; Near
+counts networks over an address, names below a domain, and the like.`,
 		Example: example(
 			"tipmesh lookup toknowall[.]com",
 			"tipmesh lookup 91.121.109.209 217.12.202.40 --json",
+			"tipmesh lookup --near 91.121.109.0/24",
 			"tipmesh lookup - < mail.txt",
-			"tipmesh lookup -f access.log"),
+			"tipmesh lookup -f access.log --csv"),
 		RunE: func(cmd *cobra.Command, args []string) error { return runLookup(cmd.Context(), opts, gopts, args) },
 	}
 	cmd.Flags().StringVarP(&opts.File, "file", "f", "", "look up every value in this text `file`")
 	cmd.Flags().BoolVar(&opts.Held, "held", false, "show also what is held apart: see tipmesh trust set --help")
 	cmd.Flags().BoolVar(&opts.All, "all", false, "show every assertion, however many say the same")
+	cmd.Flags().BoolVar(&opts.Near, "near", false, "show also what contains a value or lies within it")
+	cmd.Flags().BoolVar(&opts.CSV, "csv", false, "answer as CSV with live values, one value a line")
 	return cmd
 }
 
 func runLookup(ctx context.Context, opts *LookupOptions, gopts *GlobalOptions, args []string) error {
-	req := api.LookupRequest{Values: args, Held: opts.Held}
+	req := api.LookupRequest{Values: args, Held: opts.Held, Near: opts.Near}
 	var err error
 	switch {
+	case opts.CSV && gopts.JSON:
+		return fail(api.CodeInvalid, "", "give --json or --csv, not both")
 	case opts.File != "" && len(args) > 0:
 		return fail(api.CodeInvalid, "", "give values or a file, not both")
 	case opts.File != "":
@@ -69,10 +81,19 @@ func runLookup(ctx context.Context, opts *LookupOptions, gopts *GlobalOptions, a
 		return err
 	}
 	return gopts.withClient(func(c *api.Client) error {
-		stop := gopts.progress(ctx, func() string { return "looking up" })
+		var answered atomic.Int64
+		begun := time.Now()
+		stop := gopts.progress(ctx, func() string {
+			n := answered.Load()
+			if n == 0 {
+				return "looking up"
+			}
+			return fmt.Sprintf("looked up %s, %s a second", grouped(n), grouped(int64(float64(n)/time.Since(begun).Seconds())))
+		})
 		defer stop()
 		var found []*api.Finding
 		summary, err := c.Lookup(ctx, req, func(f *api.Finding) error {
+			answered.Add(1)
 			if gopts.JSON {
 				return gopts.print(f)
 			}
@@ -88,8 +109,12 @@ func runLookup(ctx context.Context, opts *LookupOptions, gopts *GlobalOptions, a
 			if err := gopts.print(summary); err != nil {
 				return err
 			}
+		case opts.CSV:
+			if err := csvFindings(gopts, found, summary); err != nil {
+				return err
+			}
 		case len(found) == 1 && len(args) == 1:
-			sayFinding(gopts, found[0], opts.All)
+			sayFinding(gopts, found[0], opts)
 		default:
 			sayFindings(gopts, found, summary)
 		}
@@ -115,177 +140,4 @@ func limitedText(name string, r io.Reader) (string, error) {
 		return "", fail(api.CodeInvalid, "split it", "%s: more than %d MiB", name, maxText>>20)
 	}
 	return b.String(), nil
-}
-
-// sayFinding shows one value whole.
-func sayFinding(gopts *GlobalOptions, f *api.Finding, all bool) {
-	verdict := strings.ToUpper(clean(f.Verdict))
-	head := fmt.Sprintf("%s   %s", gopts.shown(f.Value), clean(f.Type))
-	gopts.sayf("%s", gopts.bold(fmt.Sprintf("%-*s%s", max(80-len(verdict), len(head)+3), head, verdict)))
-	shown := f.Assertions
-	if !all && len(shown) > 5 {
-		shown = shown[:4]
-	}
-	sayAssertions(gopts, shown)
-	if more := len(f.Assertions) - len(shown); more > 0 {
-		gopts.sayf("  %s more (--all)", grouped(more))
-	}
-	sayWhy(gopts, f)
-	sayHeld(gopts, f)
-	if f.Verdict == api.VerdictUnknown && len(f.Assertions) == 0 {
-		who := "Nobody"
-		if len(f.Skipped) > 0 {
-			who = "Nobody whose word is used here"
-		}
-		if len(f.Skipped) == 1 && f.Skipped[0].Reason == "revoked" {
-			who = "Nobody any more"
-		}
-		gopts.sayf("%s has said anything about it. Unknown is not safe.", who)
-	}
-	for _, s := range f.Skipped {
-		if s.Reason == "held" {
-			continue // said above
-		}
-		hint := ": tipmesh trust list"
-		if s.Reason == "revoked" {
-			hint = ""
-		}
-		gopts.sayf("Skipped %d %s%s", s.Count, clean(s.Text), hint)
-	}
-}
-
-// sayHeld tells of what is held apart, on which no verdict rests.
-func sayHeld(gopts *GlobalOptions, f *api.Finding) {
-	switch {
-	case f.Held == 0:
-	case len(f.HeldApart) == 0:
-		gopts.sayf("Held apart %d: --held shows it, tipmesh trust list says who is held", f.Held)
-	default:
-		gopts.sayf("Held apart %d", f.Held)
-		sayAssertions(gopts, f.HeldApart)
-	}
-}
-
-// sayAssertions shows what members say, a line each.
-func sayAssertions(gopts *GlobalOptions, shown []api.Assertion) {
-	width := 5
-	for _, a := range shown {
-		width = max(width, len(clean(a.Member.Name)))
-	}
-	for _, a := range shown {
-		says := clean(a.Says)
-		if says == "" {
-			says = clean(a.Type)
-		}
-		if a.Action != "" {
-			says += ", " + clean(a.Action)
-		}
-		switch {
-		case !a.Live:
-			says += " (expired)"
-		case a.Partial:
-			says += " (only together with other values)"
-		}
-		confidence := "--"
-		if a.Confidence != nil {
-			confidence = fmt.Sprint(*a.Confidence)
-		}
-		room := 80 - 2 - width - 3 - 4 - 2 - 3 - 2 - 11
-		gopts.sayf("  %-*s  %-2s  %-*s  %3s  %s", width, clean(a.Member.Name), orDash(clean(a.Reliability)), room, cut(says, room), confidence,
-			minute(a.Received))
-	}
-}
-
-// sayWhy says what a verdict rests on, and what may be done with it.
-func sayWhy(gopts *GlobalOptions, f *api.Finding) {
-	say := map[string]bool{}
-	var tlps, shares []string
-	for _, a := range f.Assertions {
-		if a.Live && !a.Partial && (a.Action == "block" || a.Action == "detect") {
-			say[a.Member.ID] = true
-		}
-		if t := clean(a.TLP); t != "" && !slices.Contains(tlps, t) {
-			tlps = append(tlps, t)
-		}
-		if s := clean(a.Share); s != "" && !slices.Contains(shares, s) {
-			shares = append(shares, s)
-		}
-	}
-	if len(say) > 0 {
-		gopts.sayf("Why   %s to block or detect it", plural(len(say), "member says", "members say"))
-	}
-	if len(tlps) > 0 {
-		gopts.sayf("May   TLP:%s", strings.ToUpper(strings.Join(tlps, ", TLP:")))
-	}
-	if len(shares) > 0 {
-		gopts.sayf("In    %s", wrap(shares[:min(len(shares), listed)], "", 80, 6))
-	}
-}
-
-// sayFindings shows many values, one a line, in the order given.
-func sayFindings(gopts *GlobalOptions, list []*api.Finding, s *api.LookupSummary) {
-	var rows [][]string
-	for _, f := range list {
-		rows = append(rows, []string{clean(f.Verdict), cut(gopts.shown(f.Value), 38), clean(f.Type), whoSays(f), lastSeen(f)})
-	}
-	if len(rows) > 0 {
-		gopts.table(gopts.stdout, []string{"VERDICT", "VALUE", "TYPE", "WHO", "LAST SEEN"}, rows)
-	}
-	var parts []string
-	for _, v := range []string{api.VerdictMalicious, api.VerdictSuspicious, api.VerdictUnknown} {
-		if n := s.Verdicts[v]; n > 0 || v == api.VerdictUnknown {
-			parts = append(parts, grouped(n)+" "+v)
-		}
-	}
-	line := plural(s.Values, "value", "values") + ": " + strings.Join(parts, ", ") + " (unknown is not safe)."
-	if n := len(s.UnreadLines); n > 0 {
-		var at []string
-		for _, l := range s.UnreadLines[:min(n, listed)] {
-			at = append(at, fmt.Sprint(l))
-		}
-		if n > listed {
-			at = append(at, "...")
-		}
-		line += fmt.Sprintf(" %s no value: %s.", plural(n, "line had", "lines had"), strings.Join(at, ", "))
-	}
-	held := 0
-	for _, f := range list {
-		held += f.Held
-	}
-	if held > 0 {
-		line += fmt.Sprintf(" Held apart: %s.", grouped(held))
-	}
-	line += fmt.Sprintf(" Searched %s in %s.", grouped(s.Searched), lasting(time.Duration(s.TookS*float64(time.Second))))
-	gopts.sayf("%s", wrap(strings.Fields(line), "", 80, 0))
-}
-
-func whoSays(f *api.Finding) string {
-	var who []string
-	for _, a := range f.Assertions {
-		if n := clean(a.Member.Name); !slices.Contains(who, n) {
-			who = append(who, n)
-		}
-	}
-	switch len(who) {
-	case 0:
-		return "-"
-	case 1:
-		return who[0]
-	}
-	return fmt.Sprintf("%s +%d", who[0], len(who)-1)
-}
-
-func lastSeen(f *api.Finding) string {
-	var last time.Time
-	for _, a := range f.Assertions {
-		for _, t := range []time.Time{a.LastSeen, a.FirstSeen, a.ValidFrom} {
-			if !t.IsZero() {
-				if t.After(last) {
-					last = t
-				}
-				break
-			}
-		}
-	}
-	return day(last)
 }

@@ -148,7 +148,7 @@ func serve(ctx context.Context, h *home.Home, socket net.Listener, log *slog.Log
 	err := h.Run(ctx, func() {
 		serving = true
 		go func() {
-			err := api.New(h.Node, api.Options{Log: log}).Serve(ctx, socket)
+			err := api.New(h.Node, api.Options{Log: log, Warninglists: filepath.Join(h.Dir, api.WarninglistFolder)}).Serve(ctx, socket)
 			if ctx.Err() == nil {
 				stop()
 			}

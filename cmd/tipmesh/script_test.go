@@ -401,7 +401,7 @@ func cmdFoundAll(ts *testscript.TestScript, neg bool, args []string) {
 			Kind, Value, Verdict string
 		}
 		ts.Check(json.Unmarshal([]byte(line), &f))
-		if f.Kind == "finding" && f.Verdict == "malicious" {
+		if f.Kind == "finding" && (f.Verdict == "malicious" || f.Verdict == "suspicious") {
 			known[f.Value] = true
 		}
 	}

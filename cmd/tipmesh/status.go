@@ -122,6 +122,7 @@ func sayStatus(gopts *GlobalOptions, s *api.Status) {
 		sync += fmt.Sprintf("; %s not readable here", plural(s.Unreadable, "entry is", "entries are"))
 	}
 	gopts.sayf("Sync      %s", sync)
+	sayLists(gopts, &s.Lists)
 	var refused []string
 	for _, r := range sortedByCount(s.Refused) {
 		if s.Refused[r] == 0 {
@@ -140,5 +141,22 @@ func sayStatus(gopts *GlobalOptions, s *api.Status) {
 	}
 	if s.Halted != "" {
 		gopts.sayf("Halted    %s", wrap(strings.Fields(clean(s.Halted)), "", 80, 10))
+	}
+}
+
+// sayLists tells of the warninglists, where there are some.
+func sayLists(gopts *GlobalOptions, l *api.Warninglists) {
+	line := ""
+	if l.Lists > 0 {
+		line = fmt.Sprintf("%s, %s", plural(l.Lists, "warninglist", "warninglists"), plural(l.Values, "value", "values"))
+	}
+	if l.LeftOut > 0 {
+		line += fmt.Sprintf("; %s left out: the log says what and why", plural(l.LeftOut, "part was", "parts were"))
+	}
+	if l.Fault != "" {
+		line = strings.TrimPrefix(line+"; not loaded now: "+clean(l.Fault), "; ")
+	}
+	if line = strings.TrimPrefix(line, "; "); line != "" {
+		gopts.sayf("Lists     %s", wrap(strings.Fields(line), "", 80, 10))
 	}
 }

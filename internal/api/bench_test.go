@@ -39,7 +39,7 @@ func TestShareMany(t *testing.T) {
 			t.Errorf("%s: new %d, held by %+v, left out %d", c.what, sh.New, sh.HeldBy, len(sh.LeftOut))
 		}
 	}
-	if f := birch.find(fmt.Sprintf("h%d.kwaad.nl", n-1)); f.Verdict != VerdictMalicious || f.Assertions[0].Action != "block" {
+	if f := birch.find(fmt.Sprintf("h%d.kwaad.nl", n-1)); f.Verdict != VerdictSuspicious || f.Assertions[0].Action != "block" {
 		t.Errorf("the last one: %+v", f)
 	}
 	x, err := birch.Show(t.Context(), birch.find("h0.kwaad.nl").Assertions[0].Share)

@@ -114,6 +114,7 @@ type LookupRequest struct {
 	Values []string `json:"values,omitempty"`
 	Text   string   `json:"text,omitempty"`
 	Held   bool     `json:"held,omitempty"` // tell what is held apart too
+	Near   bool     `json:"near,omitempty"` // tell what contains each value or lies within it; of a single value some is told anyway
 }
 
 // Lookup calls fn for every value, in order, and gives the summary.

@@ -1,21 +1,25 @@
 package api
 
 import (
+	"bytes"
 	"context"
+	"io"
 	"net/http"
 	"path"
+	"runtime"
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/tipmesh/tipmesh/internal/observable"
-	"github.com/tipmesh/tipmesh/internal/stix"
-	"github.com/tipmesh/tipmesh/node"
 	"github.com/tipmesh/tipmesh/protocol/trust"
 	"github.com/tipmesh/tipmesh/store"
 )
 
 const (
-	lookupRun  = 256
+	lookupRun  = 1024
+	lookupPart = 64 // values that are judged by one goroutine
 	maxLookups = 1_000_000
 )
 
@@ -44,12 +48,16 @@ func (s *Server) lookup(w http.ResponseWriter, r *http.Request) error {
 	if err := s.n.CatchUp(r.Context()); err != nil {
 		return err
 	}
+	iq, err := s.inquire(&q)
+	if err != nil {
+		return err
+	}
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	sum := LookupSummary{Kind: "summary", Values: len(all), Verdicts: map[string]int{}, UnreadLines: orEmpty(unread)}
 	for len(all) > 0 {
 		run := all[:min(len(all), lookupRun)]
 		all = all[len(run):]
-		if err := s.lookupRun(r.Context(), w, run, q.Held, &sum); err != nil {
+		if err := iq.run(r.Context(), w, run, &sum); err != nil {
 			s.write(w, s.coded(err)) // the answer has begun: the error is its last line
 			return nil
 		}
@@ -137,8 +145,8 @@ func readLookup(text string) (all []asked, unread []int, err error) {
 	return all, unread, nil
 }
 
-// lookupRun answers about some values.
-func (s *Server) lookupRun(ctx context.Context, w http.ResponseWriter, run []asked, held bool, sum *LookupSummary) error {
+// run answers about some values, in their order.
+func (q *inquiry) run(ctx context.Context, w io.Writer, run []asked, sum *LookupSummary) error {
 	var values []store.Value
 	var of []int // the value's place in run
 	for i, a := range run {
@@ -150,7 +158,7 @@ func (s *Server) lookupRun(ctx context.Context, w http.ResponseWriter, run []ask
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	found, err := s.n.Lookup(values)
+	found, err := q.s.n.Lookup(values)
 	if err != nil {
 		return err
 	}
@@ -162,10 +170,47 @@ func (s *Server) lookupRun(ctx context.Context, w http.ResponseWriter, run []ask
 			}
 		}
 	}
+	parts := make([]part, (len(run)+lookupPart-1)/lookupPart)
+	var g errgroup.Group
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	for n := range parts {
+		from := n * lookupPart
+		to := min(from+lookupPart, len(run))
+		g.Go(func() error { return q.part(&parts[n], run[from:to], merged[from:to]) })
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	for i := range parts {
+		for word, n := range parts[i].verdicts {
+			sum.Verdicts[word] += n
+		}
+		if _, err := w.Write(parts[i].lines.Bytes()); err != nil {
+			q.s.log.Debug("write answer", "err", err) // the caller has gone: the context ends too
+		}
+	}
+	return nil
+}
+
+// part is a part of an answer.
+type part struct {
+	lines    bytes.Buffer
+	verdicts map[string]int
+}
+
+// part judges some values and writes a line each.
+func (q *inquiry) part(p *part, run []asked, objects [][]store.Object) error {
+	p.verdicts = map[string]int{}
 	for i, a := range run {
-		f := s.finding(a, merged[i], held)
-		sum.Verdicts[f.Verdict]++
-		s.write(w, f)
+		f, err := q.finding(a, objects[i])
+		if err == nil && q.nearMost > 0 {
+			f.Near, err = q.near(a.value, q.nearMost)
+		}
+		if err != nil {
+			return err
+		}
+		p.verdicts[f.Verdict]++
+		q.s.write(&p.lines, f)
 	}
 	return nil
 }
@@ -195,60 +240,6 @@ func twins(v observable.Value) []observable.Value {
 	return out
 }
 
-// finding judges what is known of a value. What the trust list says now decides,
-// whenever the objects came.
-func (s *Server) finding(a asked, objects []store.Object, held bool) *Finding {
-	f := &Finding{Kind: "finding", Value: a.value.Text, Type: string(a.value.Type), Line: a.line, Verdict: VerdictUnknown, Assertions: []Assertion{}}
-	unused, revoked := 0, 0
-	for i := range objects {
-		o := &objects[i]
-		d := s.decision(o)
-		switch {
-		case d.Use == trust.UseNone:
-			unused++
-			continue
-		case o.Revoked:
-			revoked++
-			continue
-		case d.Use == trust.UseHold:
-			f.Held++
-			if held {
-				f.HeldApart = append(f.HeldApart, s.assertion(o, d))
-			}
-			continue
-		}
-		x := s.assertion(o, d)
-		f.Assertions = append(f.Assertions, x)
-		if v := verdictOf(o, x.Live); v == VerdictMalicious || f.Verdict == VerdictUnknown {
-			f.Verdict = v
-		}
-	}
-	if unused > 0 {
-		f.Skipped = append(f.Skipped, Skipped{Reason: "trust_use", Count: unused, Text: "said by members of whom nothing is used here"})
-	}
-	if revoked > 0 {
-		f.Skipped = append(f.Skipped, Skipped{Reason: node.ReasonRevoked, Count: revoked, Text: "withdrawn by who said it"})
-	}
-	if f.Held > 0 {
-		f.Skipped = append(f.Skipped, Skipped{Reason: node.ReasonHeld, Count: f.Held, Text: "said by members whose intelligence is held here"})
-	}
-	return f
-}
-
-// verdictOf is what one object makes of a value.
-func verdictOf(o *store.Object, live bool) string {
-	if !live || o.Type != "indicator" {
-		return VerdictUnknown
-	}
-	switch stix.Action(o.Summary.Action) {
-	case stix.ActionBlock, stix.ActionDetect:
-		if !o.Summary.Partial {
-			return VerdictMalicious
-		}
-	}
-	return VerdictSuspicious
-}
-
 // decision is what we decided about whoever shared an object. We use our own.
 func (s *Server) decision(o *store.Object) trust.Decision {
 	if o.Member == s.n.Member() {
@@ -267,7 +258,8 @@ func (s *Server) assertion(o *store.Object, d trust.Decision) Assertion {
 	x := Assertion{Member: s.name(o.Member), Ref: objectRef(o.ID), ID: o.ID, Type: o.Type, Says: o.Summary.Says, Action: o.Summary.Action,
 		Reliability: d.Reliability, Use: d.Use.String(), TLP: o.Summary.TLP, FirstSeen: at(o.Summary.FirstSeen), LastSeen: at(o.Summary.LastSeen),
 		ValidFrom: at(o.Summary.ValidFrom), ValidUntil: at(o.Summary.ValidUntil), Received: at(o.Summary.Received), Modified: at(o.Modified),
-		Share: shareRef(o.Summary.Share), RelayedFrom: o.Summary.CreatedBy, Partial: o.Summary.Partial, Revoked: o.Revoked, Live: s.live(o)}
+		Share: shareRef(o.Summary.Share), RelayedFrom: o.Summary.CreatedBy, Partial: o.Summary.Partial, Revoked: o.Revoked, Live: s.live(o),
+		Claim: claimWord(claimOf(o))}
 	if o.Summary.Confidence >= 0 {
 		c := o.Summary.Confidence
 		x.Confidence = &c

@@ -21,14 +21,14 @@ var fast = replica.Config{Hello: 500 * time.Millisecond, Patience: 50 * time.Mil
 // running is a home whose node runs and whose API is served.
 type running struct {
 	*Client
-	t    *testing.T
+	t    testing.TB
 	dir  string
 	home *home.Home
 	stop func()
 }
 
 // run opens a home and serves its API until the test ends.
-func run(t *testing.T, dir string) *running {
+func run(t testing.TB, dir string) *running {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	if os.Getenv("TIPMESH_TEST_LOG") != "" {
@@ -50,7 +50,9 @@ func run(t *testing.T, dir string) *running {
 	case err := <-ended:
 		t.Fatal(err)
 	}
-	go func() { ended <- New(h.Node, Options{Log: log}).Serve(ctx, l) }()
+	go func() {
+		ended <- New(h.Node, Options{Log: log, Warninglists: filepath.Join(dir, WarninglistFolder)}).Serve(ctx, l)
+	}()
 	r := &running{Client: NewClient(dir), t: t, dir: dir, home: h}
 	stopped := false
 	r.stop = func() {
@@ -69,7 +71,7 @@ func run(t *testing.T, dir string) *running {
 }
 
 // found makes a mesh of one.
-func found(t *testing.T, rules protocol.Rules) *running {
+func found(t testing.TB, rules protocol.Rules) *running {
 	t.Helper()
 	if rules.EpochWaitMillis == 0 {
 		rules.EpochWaitMillis = 500

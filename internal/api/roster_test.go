@@ -94,7 +94,7 @@ func afterRemoval(t *testing.T, alder, birch, cedar, elm *running) {
 		s, err := elm.Status(t.Context(), "", 0)
 		return err == nil && s.Members.Up == 0
 	})
-	if f := elm.find("before.kwaad.nl"); f.Verdict != VerdictMalicious {
+	if f := elm.find("before.kwaad.nl"); f.Verdict != VerdictSuspicious {
 		t.Errorf("elm keeps what it had: %+v", f)
 	}
 	if f := elm.find("after.kwaad.nl"); f.Verdict != VerdictUnknown {

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tipmesh/tipmesh/node"
@@ -35,6 +36,9 @@ const (
 type Options struct {
 	Log *slog.Logger     // nil: nothing is logged
 	Now func() time.Time // nil: time.Now
+	// Warninglists is a folder of lists in MISP's format; empty or absent: there
+	// are none.
+	Warninglists string
 }
 
 // Server answers the API for one node.
@@ -45,6 +49,10 @@ type Server struct {
 	mux     *http.ServeMux
 	heavy   chan struct{}
 	sharing sync.Mutex // one share is composed and written at a time, so that none says what another just said
+
+	lists    *warninglists
+	said     saidCache
+	referred atomic.Bool // opinions, sightings or reports are held
 }
 
 // New makes the API's handler for a running node.
@@ -56,6 +64,7 @@ func New(n *node.Node, o Options) *Server {
 	if s.now == nil {
 		s.now = time.Now
 	}
+	s.lists = &warninglists{dir: o.Warninglists, log: s.log}
 	for pattern, h := range map[string]func(http.ResponseWriter, *http.Request) error{
 		"GET /v1/groups":                       s.groups,
 		"POST /v1/groups":                      s.createGroup,
@@ -116,6 +125,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	srv := &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		BaseContext: func(net.Listener) context.Context { return calls },
 		ErrorLog:    slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)}
+	go s.lists.current(time.Now()) // so that the first look-up need not wait for all of it
 	stopped := make(chan error, 1)
 	go func() {
 		<-ctx.Done()

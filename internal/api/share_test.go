@@ -31,7 +31,11 @@ func TestShareReachesEveryone(t *testing.T) {
 		n.inStep()
 		for _, v := range []string{"TOKNOWALL.com", "91.121.109.209", "https://photobucket.com/user/x", "photobucket.com/user/x"} {
 			f := n.find(v)
-			if f.Verdict != VerdictMalicious || len(f.Assertions) != 1 || f.Assertions[0].Member.Name != "alder" || f.Assertions[0].Action != "block" {
+			want := VerdictSuspicious // by one member whom nobody has rated
+			if n == alder {
+				want = VerdictMalicious
+			}
+			if f.Verdict != want || len(f.Assertions) != 1 || f.Assertions[0].Member.Name != "alder" || f.Assertions[0].Action != "block" {
 				t.Errorf("%s: %s: %+v", n.dir, v, f)
 			}
 		}
@@ -97,7 +101,8 @@ func TestShareSTIX(t *testing.T) {
 		t.Errorf("came out as %s, %v", x.Object.STIX, err)
 	}
 	// White space is all that the API's JSON loses.
-	if f := birch.find("odd.kwaad.nl"); f.Verdict != VerdictMalicious {
+	// What was last said of a name in 2016 has lost all its weight.
+	if f := birch.find("odd.kwaad.nl"); f.Verdict != VerdictUnknown || len(f.Assertions) != 1 || f.Assertions[0].Live || f.Reasons[0].Code != "expired" {
 		t.Errorf("lookup: %+v", f)
 	}
 }
@@ -155,7 +160,7 @@ func TestShareTimesOut(t *testing.T) {
 	}
 	birch = run(t, birch.dir)
 	birch.inStep()
-	if f := birch.find("late.kwaad.nl"); f.Verdict != VerdictMalicious {
+	if f := birch.find("late.kwaad.nl"); f.Verdict != VerdictSuspicious {
 		t.Errorf("after the restart: %+v", f)
 	}
 }
@@ -205,7 +210,7 @@ func TestTrustDecides(t *testing.T) {
 		t.Errorf("unused: %+v", f)
 	}
 	set("block")
-	if f := birch.find("evil.kwaad.nl"); f.Verdict != VerdictMalicious || f.Assertions[0].Use != "block" {
+	if f := birch.find("evil.kwaad.nl"); f.Verdict != VerdictSuspicious || f.Assertions[0].Use != "block" {
 		t.Errorf("used: %+v", f)
 	}
 	list, err := birch.Trust(t.Context())

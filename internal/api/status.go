@@ -58,7 +58,8 @@ func (s *Server) statusNow(since time.Time) *Status {
 		Version: strings.TrimPrefix(node.Agent, "tipmesh/"), UptimeS: s.now().Sub(st.Started).Seconds(), InStep: st.InStep,
 		Unreadable: st.Unreadable, Alerts: orEmpty(st.Alerts), Addresses: orEmpty(s.n.Addresses()), Roster: rosterVersion(r),
 		RosterHead: r.Digest().String(), Halted: st.Halted,
-		Fresh: Freshness{Stale: st.Fresh.Stale, Marks: st.Fresh.Marks, Needs: st.Fresh.Needs}}
+		Fresh: Freshness{Stale: st.Fresh.Stale, Marks: st.Fresh.Marks, Needs: st.Fresh.Needs},
+		Lists: s.lists.state(time.Now())}
 	up := map[protocol.MemberID]bool{}
 	for _, p := range st.Peers {
 		out.Peers = append(out.Peers, Peer{Node: transport.PeerID(p.Node), Key: p.Node.String(), Member: Name{ID: p.Member.String(), Name: p.Handle},

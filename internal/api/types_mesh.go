@@ -216,6 +216,7 @@ type Status struct {
 	RosterHead string            `json:"roster_head"` // its digest
 	Halted     string            `json:"halted,omitempty"`
 	Fresh      Freshness         `json:"fresh"`
+	Lists      Warninglists      `json:"warninglists"`
 	TimedOut   bool              `json:"timed_out"` // what was waited for did not come: exit 6
 }
 

@@ -52,7 +52,7 @@ func TestRun(t *testing.T) {
 		field string
 		value any
 	}{
-		{"founded", "", nil}, {"joined", "", nil}, {"governors", "", nil}, {"asked", "", nil}, {"admitted", "", nil}, {"routine", "", nil},
+		{"founded", "", nil}, {"joined", "", nil}, {"governors", "", nil}, {"asked", "", nil}, {"admitted", "", nil}, {"rated", "ratings", 20.0}, {"routine", "", nil},
 		{"same_bytes", "values", 2000.0}, {"same_bytes", "know", 5.0}, {"same_bytes", "same", true},
 		{"shared", "held_by", 4.0}, {"looked_up", "values", 41.0}, {"looked_up", "know", 4.0}, {"away", "", nil}, {"caught_up", "same", true},
 		{"removed", "", nil}, {"links_closed", "closed", 4.0}, {"after_removal", "opened", 3.0}, {"after_removal", "elm_knows", 0.0},

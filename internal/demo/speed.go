@@ -17,6 +17,9 @@ func (s *story) speed(ctx context.Context) error {
 	if err := s.begin(ctx, 2, "Machine speed"); err != nil {
 		return err
 	}
+	if err := s.rate(ctx); err != nil {
+		return err
+	}
 	if err := s.shareRoutine(ctx); err != nil {
 		return err
 	}
@@ -58,15 +61,38 @@ func (s *story) speed(ctx context.Context) error {
 	return s.away(ctx, cedar)
 }
 
+// rate lets every member say what the others' word is worth to it: nobody's is
+// worth a verdict before.
+func (s *story) rate(ctx context.Context) error {
+	rated := 0
+	for _, m := range s.all {
+		for _, other := range others(s.all, m) {
+			reliability := "B"
+			t, err := m.client.SetTrust(ctx, other.handle, api.TrustChange{Reliability: &reliability, Why: "the demo"})
+			if err != nil {
+				return fmt.Errorf("%s rates %s: %w", m.handle, other.handle, err)
+			}
+			if t.Reliability == reliability {
+				rated++
+			}
+		}
+	}
+	return s.tell(ctx, fact{member: "all", what: "rated", text: "rate the others B, usually reliable", right: fmt.Sprintf("%d ratings", rated), ok: rated == 20,
+		facts: map[string]any{"ratings": rated}})
+}
+
 // show prints what a member's look-up says.
 func (s *story) show(ctx context.Context, m *member, value string) error {
 	var found *api.Finding
 	if _, err := m.client.Lookup(ctx, api.LookupRequest{Values: []string{value}}, func(f *api.Finding) error { found = f; return nil }); err != nil {
 		return err
 	}
+	s.plain("         toknowall[.]com   domain                                    %s", strings.ToUpper(found.Verdict))
 	for _, a := range found.Assertions {
-		s.plain("         toknowall[.]com   domain                                    %s", strings.ToUpper(found.Verdict))
-		s.plain("           %s  %s, %s, TLP:%s", a.Member.Name, a.Says, a.Action, strings.ToUpper(a.TLP))
+		s.plain("           %s  %s  %s, %s, TLP:%s", a.Member.Name, a.Reliability, a.Says, a.Action, strings.ToUpper(a.TLP))
+	}
+	for _, r := range found.Reasons[:min(1, len(found.Reasons))] {
+		s.plain("         Why   %s", r.Text)
 	}
 	return s.pause(ctx, time.Second)
 }

@@ -103,7 +103,7 @@ func (w *world) start(ctx context.Context, m *member) error {
 	}
 	served := make(chan error, 1)
 	go func() {
-		served <- api.New(h.Node, api.Options{Log: w.log.With("member", m.handle)}).Serve(running, socket)
+		served <- api.New(h.Node, api.Options{Log: w.log.With("member", m.handle), Warninglists: filepath.Join(m.dir, api.WarninglistFolder)}).Serve(running, socket)
 	}()
 	m.home, m.stop, m.ended = h, stop, make(chan error, 1)
 	m.client = api.NewClient(m.dir)

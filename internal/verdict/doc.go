@@ -1,7 +1,6 @@
 // Package verdict makes one word of what members say about a value: malicious,
 // suspicious, disputed, harmless or unknown, with a confidence and with
-// reasons. It is what DESIGN's combined view is computed by. It is not wired
-// into the lookup yet.
+// reasons. Look-ups answer with it.
 //
 // It is a function: no clock, no I/O, nothing kept. It promises:
 //

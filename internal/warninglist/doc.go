@@ -1,7 +1,6 @@
 // Package warninglist reads warninglists in MISP's format (a folder of
 // NAME/list.json, as in the repository MISP/misp-warninglists) and tells which
-// of them hold a value. It fetches nothing. It is not wired into the lookup
-// yet.
+// of them hold a value. It fetches nothing.
 //
 // Values are matched as MISP matches them: string by the whole value,
 // substring by a part, hostname by the host or a name above it, cidr by a

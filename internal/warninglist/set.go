@@ -69,8 +69,13 @@ type expression struct {
 // Lists gives the lists in order of their files.
 func (s *Set) Lists() []*List { return s.lists }
 
-// Len is how many lists there are.
-func (s *Set) Len() int { return len(s.lists) }
+// Len is how many lists there are; a nil Set has none.
+func (s *Set) Len() int {
+	if s == nil {
+		return 0
+	}
+	return len(s.lists)
+}
 
 // Lookup gives the lists that hold a value, each once, with its closest entry.
 // A nil Set has none.
