@@ -42,6 +42,7 @@ type Options struct {
 	// memory.
 	Open  func(dir string) (store.Store, error)
 	Rules protocol.Rules // house rules, but for the TLP
+	Quota node.Quota     // of the disk of each node; read when it starts
 	Exact bool           // in histories: all clocks are right, and members are suspended
 	// Recovery are the recovery keys of the charter.
 	Recovery []protocol.Key
@@ -231,7 +232,7 @@ func (m *Mesh) Start(i int) {
 	ahead := p.Clock
 	p.Node, err = node.New(node.Config{Mesh: m.ID, Member: p.ID, NodeKey: p.nodeKey, MemberKey: p.key, LoadMemberKey: p.presentKey,
 		MemberAge: append(slices.Clone(p.former), p.age), NodeAge: p.nodeAge, NextNode: p.next, Store: p.disk, Transport: tr, Log: log, FeedEntries: m.opt.Feed,
-		Now: func() time.Time { return time.Now().Add(ahead) }, Sync: replica.Config{Seed: m.opt.Seed + uint64(i)}, Invite: p.invite})
+		Now: func() time.Time { return time.Now().Add(ahead) }, Sync: replica.Config{Seed: m.opt.Seed + uint64(i)}, Invite: p.invite, Quota: m.opt.Quota})
 	m.must(err)
 	var others []replica.NodeAddresses
 	for j, q := range m.Members {
