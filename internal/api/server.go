@@ -44,6 +44,7 @@ type Options struct {
 // Server answers the API for one node.
 type Server struct {
 	n       *node.Node
+	streams watchers
 	log     *slog.Logger
 	now     func() time.Time
 	mux     *http.ServeMux
@@ -73,6 +74,7 @@ func New(n *node.Node, o Options) *Server {
 		"POST /v1/share":                       s.share,
 		"POST /v1/lookup":                      s.lookup,
 		"POST /v1/withdraw":                    s.withdraw,
+		"GET /v1/watch":                        s.watch,
 		"GET /v1/object/{ref}":                 s.show,
 		"GET /v1/members":                      s.members,
 		"GET /v1/members/{who}":                s.member,
