@@ -24,7 +24,7 @@ type telling struct {
 	f    *filter
 	each bool
 	a    *node.Arrived
-	said map[uint32]*said // read where it is needed
+	said map[uint32]*wording // read where it is needed
 	seen opened           // entries opened for what this one is about
 }
 
@@ -63,14 +63,14 @@ func kindOf(o *store.Object) string {
 	return WhatShared
 }
 
-func (t *telling) saidBy(o *store.Object) *said {
+func (t *telling) saidBy(o *store.Object) *wording {
 	if t.said == nil {
-		t.said = readSaid(t.a.Bundle)
+		t.said = readWordings(t.a.Bundle)
 	}
 	if x := t.said[o.Ordinal]; x != nil {
 		return x
 	}
-	return new(said)
+	return new(wording)
 }
 
 // event tells of what came of one kind; nil where nothing of it passes.
@@ -204,7 +204,7 @@ func (t *telling) malwareOf(o *store.Object) (names []string) {
 }
 
 // refsOf are what an object says something about.
-func refsOf(kind string, x *said) []string {
+func refsOf(kind string, x *wording) []string {
 	switch {
 	case kind == WhatSeen && x.SightingOf != "":
 		return []string{x.SightingOf}
@@ -277,7 +277,7 @@ func (t *telling) sum(e *Event, o *store.Object, kind string, about map[string]O
 			e.Summary = x.Opinion
 		}
 	case WhatSeen:
-		e.seen += max(1, x.Count)
+		e.seen += min(max(1, x.Count), maxSightingCount)
 		e.Summary = plural(e.seen, "time", "times")
 	case WhatNote:
 		text := x.Abstract

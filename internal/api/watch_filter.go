@@ -110,8 +110,8 @@ func (f *filter) takesMember(id protocol.MemberID) bool {
 	return len(f.members) == 0 || slices.Contains(f.members, id)
 }
 
-// said is what a filter or an event needs of an object beyond the index.
-type said struct {
+// wording is what a filter or an event needs of an object beyond the index.
+type wording struct {
 	Name        string   `json:"name"`
 	Aliases     []string `json:"aliases"`
 	Labels      []string `json:"labels"`
@@ -127,13 +127,13 @@ type said struct {
 	Target      string   `json:"target_ref"`
 }
 
-// readSaid reads that of all objects of a bundle, by their place in it. What is of
+// readWordings reads that of all objects of a bundle, by their place in it. What is of
 // another type than STIX has it is left out.
-func readSaid(bundle []byte) map[uint32]*said {
-	out := map[uint32]*said{}
+func readWordings(bundle []byte) map[uint32]*wording {
+	out := map[uint32]*wording{}
 	// A bundle that ends badly has given what it holds before.
 	_ = stix.Scan(bundle, func(ordinal int, raw []byte, _ *stix.Facts) error {
-		x := new(said)
+		x := new(wording)
 		_ = json.Unmarshal(raw, x) // goes on after a member of the wrong type
 		out[uint32(ordinal)] = x
 		return nil
@@ -142,7 +142,7 @@ func readSaid(bundle []byte) map[uint32]*said {
 }
 
 // passes tells whether an object passes, but for what and member.
-func (f *filter) passes(o *store.Object, x *said, audience string) bool {
+func (f *filter) passes(o *store.Object, x *wording, audience string) bool {
 	is := func(key string, texts ...string) bool {
 		list, asked := f.by[key]
 		return !asked || slices.ContainsFunc(texts, func(t string) bool { return slices.Contains(list, strings.ToLower(t)) })
@@ -178,7 +178,7 @@ func (f *filter) passesValue(values []store.Value) bool {
 	return false
 }
 
-func (f *filter) passesWords(o *store.Object, x *said) bool {
+func (f *filter) passesWords(o *store.Object, x *wording) bool {
 	if len(f.words) == 0 {
 		return true
 	}
