@@ -199,7 +199,7 @@ func (s Site) startsOfPath() (out []Site) {
 		}
 	}
 	add(s.Path)
-	for i := len(s.Path) - 1; i >= 0 && len(out) < maxSites/2; i-- {
+	for i := len(s.Path) - 1; i > 0 && len(out) < maxSites/2; i-- {
 		if s.Path[i] == '/' && i+1 < len(s.Path) {
 			add(s.Path[:i+1])
 		}
@@ -207,5 +207,9 @@ func (s Site) startsOfPath() (out []Site) {
 			add(s.Path[:i])
 		}
 	}
+	if s.Path == "/" {
+		return out
+	}
+	add("/") // always: the far parts between may be left out
 	return out
 }

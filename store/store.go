@@ -249,7 +249,8 @@ type Index interface {
 	// Near gives values that the newest versions of objects are about and that
 	// contain v or lie within it, as Contains says, at most limit of each and v
 	// itself left out: first those that contain it, the nearest first, then those
-	// within it. Of a URL with a very long path the far parts are not looked at.
+	// within it. Of a URL with a very long path the parts between the last ones
+	// and the first are left out.
 	Near(v Value, limit int) ([]Near, error)
 	// Referring gives the newest versions that refer to an object, the newest
 	// arrival first, at most limit.

@@ -72,48 +72,57 @@ func decodePlace(value []byte) (store.Place, error) {
 	return store.Place{Feed: protocol.FeedID(value[:32]), Seq: binary.BigEndian.Uint64(value[32:])}, nil
 }
 
-// Keys of the index. Digests are shortened: 16 bytes of SHA-256 are not
-// searched for collisions by anyone, and full names stand in the rows.
+// Keys of the index. All rows that an exact look-up needs are read by their keys.
 const (
-	indexMeta   = 'M' // M: see indexMetaValue; moves with the checkpoint
+	indexMeta   = 'M' // M: see indexState.meta; moves with the checkpoint
 	indexDirty  = 'D' // D: the boot the index was open in; absent after a clean close
-	indexCount  = 'H' // H: the sketch of Count
-	indexObject = 'o' // o id16 member8 ^modified content8: the object's row
-	indexValue  = 'v' // v value16 member8 id16 ^modified content8: nothing
-	indexSite   = 'u' // u site: the value where it cannot be told from the key
-	indexRef    = 'r' // r target12 ^arrival ^ordinal id16 member8: nothing
-	indexWord   = 'w' // w token 0 ^arrival ^ordinal id16 member8: nothing
+	indexMember = 'n' // n number: the member and how many objects it has
+	indexCommon = 't' // t number: what objects of an arrival have in common, see common
+	indexObject = 'o' // o id: the newest version in every member's name
+	indexOlder  = 'O' // O id member ^modified content: an older version
+	indexValue  = 'v' // v site: the objects that any version has the value of, see postings
+	indexValues = 'V' // V site number: more of them
+	indexRef    = 'r' // r target ^arrival ^ordinal id: nothing
+	indexWord   = 'w' // w token 0 ^arrival ^ordinal id: nothing
 )
 
-const (
-	objectKeyLen = 1 + 16 + 8 + 8 + 8
-	valueKeyLen  = 1 + 16 + 8 + 16 + 8 + 8
-)
+// idLen is how much of an ID's digest stands in keys: nobody finds another ID
+// for one of 96 bits, and who makes two of their own harms themselves.
+const idLen = 12
 
-// version is what follows a member and an ID in keys: newest first, and apart
-// where one version says two things.
-func appendVersion(key []byte, o *store.Object) []byte {
-	// Flipping the sign bit orders times before 1970 too.
-	key = binary.BigEndian.AppendUint64(key, ^(uint64(o.Modified) ^ 1<<63))
-	return append(key, o.Content[:]...)
+const olderKeyLen = 1 + idLen + 4 + 8 + 8
+
+func objectKey(key []byte, id *[32]byte) []byte {
+	return append(append(key, indexObject), id[:idLen]...)
 }
 
-func objectKey(id [32]byte, o *store.Object) []byte {
-	key := make([]byte, 0, objectKeyLen)
-	key = append(key, indexObject)
-	key = append(key, id[:16]...)
-	key = append(key, o.Member[:8]...)
-	return appendVersion(key, o)
+// olderPrefix is what the keys of a member's older versions begin with.
+func olderPrefix(id []byte, member uint32) []byte {
+	key := append(append(make([]byte, 0, olderKeyLen), indexOlder), id[:idLen]...)
+	return binary.BigEndian.AppendUint32(key, member)
 }
 
-func valueKey(v store.Value, id [32]byte, o *store.Object) []byte {
-	sum := sumOfValue(v)
-	key := make([]byte, 0, valueKeyLen)
+func olderKey(id []byte, member uint32, modified int64, content [8]byte) []byte {
+	// Newest first; flipping the sign bit orders times before 1970 too.
+	key := binary.BigEndian.AppendUint64(olderPrefix(id, member), ^(uint64(modified) ^ 1<<63))
+	return append(key, content[:]...)
+}
+
+// valueKey is the key of a value's postings; sum is the value's digest.
+func valueKey(key []byte, v store.Value, sum *[32]byte) []byte {
 	key = append(key, indexValue)
-	key = append(key, sum[:16]...)
-	key = append(key, o.Member[:8]...)
-	key = append(key, id[:16]...)
-	return appendVersion(key, o)
+	if s, ok := store.SiteOf(v); ok {
+		return appendSite(key, &s)
+	}
+	return append(append(key, siteNone), sum[:12]...)
+}
+
+func commonKey(number uint64) []byte {
+	return binary.BigEndian.AppendUint64([]byte{indexCommon}, number)
+}
+
+func memberKey(number uint32) []byte {
+	return binary.BigEndian.AppendUint32([]byte{indexMember}, number)
 }
 
 func sumOfValue(v store.Value) [32]byte {

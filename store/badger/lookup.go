@@ -2,7 +2,10 @@ package badger
 
 import (
 	"bytes"
+	"encoding/binary"
+	"errors"
 	"fmt"
+	"slices"
 
 	kv "github.com/dgraph-io/badger/v4"
 
@@ -30,126 +33,163 @@ func keys(txn *kv.Txn, prefix []byte) *kv.Iterator {
 	return txn.NewIterator(opt)
 }
 
+// read calls fn with a row; found is false where there is none.
+func read(txn *kv.Txn, key []byte, fn func([]byte) error) (found bool, err error) {
+	item, err := txn.Get(key)
+	if errors.Is(err, kv.ErrKeyNotFound) {
+		return false, nil
+	} else if err != nil {
+		return false, err
+	}
+	return true, item.Value(fn)
+}
+
 // ByValue gives the newest versions that are about a value.
 func (x *Index) ByValue(v store.Value) (found []store.Object, err error) {
+	var buf [96]byte
 	sum := sumOfValue(v)
-	prefix := append([]byte{indexValue}, sum[:16]...)
+	key := valueKey(buf[:0], v, &sum)
 	err = x.view(func(txn *kv.Txn) error {
-		hits := newestPerObject(txn, prefix)
-		if len(hits) == 0 {
-			return nil
+		return x.eachAbout(txn, key, &sum, func(row *objectRow, held *version) (bool, error) {
+			o, err := x.object(txn, row, held)
+			found = append(found, o)
+			return true, err
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return found, nil
+}
+
+// eachAbout calls fn for the newest versions that are about a value, until it
+// gives false.
+func (x *Index) eachAbout(txn *kv.Txn, key []byte, sum *[32]byte, fn func(*objectRow, *version) (bool, error)) error {
+	var last postings
+	_, err := read(txn, key, func(raw []byte) (err error) {
+		last, err = parsePostings(raw)
+		last.list = bytes.Clone(last.list)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	var seen map[posting]bool // where there are parts, a posting may stand in several
+	if last.parts > 0 {
+		seen = map[posting]bool{}
+	}
+	more := true
+	each := func(p posting, _, _ int) (bool, error) {
+		if seen != nil {
+			if seen[p] {
+				return true, nil
+			}
+			seen[p] = true
 		}
-		for _, h := range hits {
-			// An iterator of its own looks only into tables that may hold the
-			// object; one for all objects would seek in every table.
-			it := keys(txn, h.objectPrefix())
-			o, key, err := newest(it, h.objectPrefix())
-			it.Close()
+		var buf [1 + idLen]byte
+		err := x.row(txn, append(append(buf[:0], indexObject), p.id[:]...), func(row *objectRow) error {
+			v, ok, err := row.of(p.member)
+			if err == nil && ok && v.about(sum[32-digestLen:]) {
+				more, err = fn(row, &v)
+			}
+			return err
+		})
+		return more, err
+	}
+	if err := eachPosting(last.list, each); err != nil {
+		return err
+	}
+	for part := range last.parts {
+		if !more {
+			break
+		}
+		var list []byte
+		ok, err := read(txn, partKey(key, part), func(raw []byte) error {
+			list = bytes.Clone(raw)
+			return nil
+		})
+		if err == nil && !ok {
+			err = fmt.Errorf("%w: part %d of a value's postings is not there", ErrDamaged, part)
+		}
+		if err == nil {
+			err = eachPosting(list, each)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// row reads an object's row; fn is not called where there is none.
+func (x *Index) row(txn *kv.Txn, key []byte, fn func(*objectRow) error) error {
+	_, err := read(txn, key, func(raw []byte) error {
+		row, err := parseObject(raw)
+		if err != nil {
+			return err
+		}
+		return fn(&row)
+	})
+	return err
+}
+
+// object makes a version whole.
+func (x *Index) object(txn *kv.Txn, row *objectRow, v *version) (store.Object, error) {
+	c, err := x.state.common(txn, v.common)
+	if err != nil {
+		return store.Object{}, err
+	}
+	o, err := v.object(c)
+	o.ID = row.text()
+	return o, err
+}
+
+// ByID gives the newest version of an object in every member's name.
+func (x *Index) ByID(stixID string) (found []store.Object, err error) {
+	sum := sumOfID(stixID)
+	err = x.view(func(txn *kv.Txn) error {
+		return x.row(txn, objectKey(nil, &sum), func(row *objectRow) error {
+			if row.text() != stixID {
+				return nil
+			}
+			return row.each(func(v *version) (bool, error) {
+				o, err := x.object(txn, row, v)
+				found = append(found, o)
+				return true, err
+			})
+		})
+	})
+	return found, err
+}
+
+// ByRef gives the newest versions of objects whose short code begins so.
+func (x *Index) ByRef(prefix []byte, bits, limit int) (found []store.Object, err error) {
+	whole := append([]byte{indexObject}, prefix[:min(bits/8, idLen, len(prefix))]...)
+	err = x.view(func(txn *kv.Txn) error {
+		it := keys(txn, whole)
+		defer it.Close()
+		for it.Seek(whole); it.Valid() && len(found) < limit; it.Next() {
+			err := it.Item().Value(func(raw []byte) error {
+				row, err := parseObject(raw)
+				if err != nil {
+					return err
+				}
+				if sum := sumOfID(row.text()); !hasBits(sum[:], prefix, bits) {
+					return nil
+				}
+				return row.each(func(v *version) (bool, error) {
+					o, err := x.object(txn, &row, v)
+					found = append(found, o)
+					return len(found) < limit, err
+				})
+			})
 			if err != nil {
 				return err
-			}
-			// A newer version may be about something else; so may the other of
-			// two rival contents.
-			if key != nil && h.about(key) {
-				found = append(found, o)
 			}
 		}
 		return nil
 	})
 	return found, err
-}
-
-// hit is a run of value keys: a member, an ID, and the versions about the value.
-type hit struct {
-	member, id []byte
-	versions   [][]byte
-}
-
-func (h *hit) objectPrefix() []byte {
-	key := append(make([]byte, 0, 25), indexObject)
-	return append(append(key, h.id...), h.member...)
-}
-
-func (h *hit) about(objectKey []byte) bool {
-	for _, v := range h.versions {
-		if bytes.Equal(v, objectKey[25:]) {
-			return true
-		}
-	}
-	return false
-}
-
-// newestPerObject gives the newest version about a value of each member and ID,
-// with all its contents.
-func newestPerObject(txn *kv.Txn, prefix []byte) (hits []hit) {
-	it := keys(txn, prefix)
-	defer it.Close()
-	for it.Seek(prefix); it.Valid(); it.Next() {
-		key := it.Item().KeyCopy(nil)
-		if len(key) != valueKeyLen {
-			continue
-		}
-		member, id, version := key[17:25], key[25:41], key[41:]
-		if n := len(hits); n > 0 && bytes.Equal(hits[n-1].member, member) && bytes.Equal(hits[n-1].id, id) {
-			if last := &hits[n-1]; bytes.Equal(last.versions[0][:8], version[:8]) {
-				last.versions = append(last.versions, version)
-			}
-			continue
-		}
-		hits = append(hits, hit{member: member, id: id, versions: [][]byte{version}})
-	}
-	return hits
-}
-
-// newest finds the newest version below a prefix of ID and member; of rival
-// contents of one version the one that arrived last, whatever order they were
-// fed in. key is nil where there is none.
-func newest(it *kv.Iterator, prefix []byte) (o store.Object, key []byte, err error) {
-	for it.Seek(prefix); it.ValidForPrefix(prefix); it.Next() {
-		k := it.Item().Key()
-		if len(k) != objectKeyLen || key != nil && !bytes.Equal(k[25:33], key[25:33]) {
-			break
-		}
-		next, err := rowOf(it.Item())
-		if err != nil {
-			return o, nil, err
-		}
-		if key == nil || after(&next, &o) {
-			o, key = next, bytes.Clone(k)
-		}
-	}
-	return o, key, nil
-}
-
-// after orders rival contents of one version.
-func after(a, b *store.Object) bool {
-	if a.Arrival != b.Arrival {
-		return a.Arrival > b.Arrival
-	}
-	return a.Ordinal > b.Ordinal
-}
-
-func rowOf(item *kv.Item) (o store.Object, err error) {
-	err = item.Value(func(b []byte) error {
-		o, err = parseRow(b)
-		return err
-	})
-	return o, err
-}
-
-// ByID gives the newest version of an object in every member's name.
-func (x *Index) ByID(stixID string) ([]store.Object, error) {
-	sum := sumOfID(stixID)
-	return x.newestBelow(sum[:16], func(o *store.Object) bool { return o.ID == stixID }, 1<<30)
-}
-
-// ByRef gives the newest versions of objects whose short code begins so.
-func (x *Index) ByRef(prefix []byte, bits, limit int) ([]store.Object, error) {
-	whole := min(bits/8, 16, len(prefix))
-	return x.newestBelow(prefix[:whole], func(o *store.Object) bool {
-		sum := sumOfID(o.ID)
-		return hasBits(sum[:], prefix, bits)
-	}, limit)
 }
 
 // hasBits reports whether the first bits of sum are prefix's.
@@ -164,111 +204,83 @@ func hasBits(sum, prefix []byte, bits int) bool {
 	return rest == 0 || (sum[whole]^prefix[whole])>>(8-rest) == 0
 }
 
-// newestBelow gives the newest versions of the objects whose ID's digest begins
-// with some bytes and that want takes, at most limit.
-func (x *Index) newestBelow(digest []byte, want func(*store.Object) bool, limit int) (found []store.Object, err error) {
-	prefix := append([]byte{indexObject}, digest...)
-	err = x.view(func(txn *kv.Txn) error {
-		it := keys(txn, prefix)
-		defer it.Close()
-		for it.Seek(prefix); it.Valid() && len(found) < limit; {
-			k := it.Item().Key()
-			if len(k) != objectKeyLen {
-				return fmt.Errorf("key of %d bytes", len(k))
+// newestAt gives the newest versions of an object that came at a place.
+func (x *Index) newestAt(txn *kv.Txn, place []byte) (found []store.Object, err error) {
+	arrival, ordinal := ^binary.BigEndian.Uint64(place), ^binary.BigEndian.Uint32(place[8:])
+	key := append([]byte{indexObject}, place[placeLen-idLen:placeLen]...)
+	err = x.row(txn, key, func(row *objectRow) error {
+		return row.each(func(v *version) (bool, error) {
+			if v.ordinal != ordinal {
+				return true, nil
 			}
-			object := bytes.Clone(k[:25])
-			o, _, err := newest(it, object)
-			if err != nil {
-				return err
-			}
-			if want(&o) {
+			o, err := x.object(txn, row, v)
+			if err == nil && o.Arrival == arrival {
 				found = append(found, o)
 			}
-			for it.ValidForPrefix(object) { // older versions
-				it.Next()
-			}
-		}
-		return nil
+			return true, err
+		})
 	})
 	return found, err
 }
 
-// Census counts the objects of members, by their keys alone.
-func (x *Index) Census(members []protocol.MemberID) ([]uint64, error) {
-	out, at := make([]uint64, len(members)), map[[8]byte]int{}
-	for i, m := range members {
-		at[[8]byte(m[:8])] = i
-	}
-	err := x.view(func(txn *kv.Txn) error {
-		it := keys(txn, []byte{indexObject})
-		defer it.Close()
-		var last [25]byte // of the object before
-		for it.Rewind(); it.Valid(); it.Next() {
-			k := it.Item().Key()
-			if len(k) != objectKeyLen {
-				return fmt.Errorf("key of %d bytes", len(k))
-			}
-			if [25]byte(k) == last {
-				continue // another version
-			}
-			last = [25]byte(k)
-			if i, ok := at[[8]byte(k[17:25])]; ok {
-				out[i]++
-			}
-		}
-		return nil
+// answers reports whether a newest version is about a value.
+func (x *Index) answers(txn *kv.Txn, key []byte, v store.Value) (held bool, err error) {
+	sum := sumOfValue(v)
+	err = x.eachAbout(txn, key, &sum, func(*objectRow, *version) (bool, error) {
+		held = true
+		return false, nil
 	})
-	return out, err
+	return held, err
 }
 
 // Versions gives all versions of an object in one member's name, newest first;
 // of rival contents of one version the later arrival first.
 func (x *Index) Versions(member protocol.MemberID, stixID string) (found []store.Object, err error) {
 	sum := sumOfID(stixID)
-	prefix := append(append([]byte{indexObject}, sum[:16]...), member[:8]...)
 	err = x.view(func(txn *kv.Txn) error {
-		return scan(txn, prefix, nil, true, func(item *kv.Item) (bool, error) {
-			o, err := rowOf(item)
-			if err == nil && o.Member == member && o.ID == stixID {
-				found = append(found, o)
+		number, ok := x.state.known(member)
+		if !ok {
+			return nil
+		}
+		return x.row(txn, objectKey(nil, &sum), func(row *objectRow) error {
+			held, ok, err := row.of(number)
+			if err != nil || !ok || row.text() != stixID {
+				return err
 			}
-			return true, err
+			o, err := x.object(txn, row, &held)
+			found = append(found, o)
+			if err != nil || held.flags&hasOlder == 0 {
+				return err
+			}
+			return x.eachOlder(txn, row, sum[:idLen], number, &found)
 		})
 	})
-	for i := 1; i < len(found); i++ {
-		for j := i; j > 0 && found[j].Modified == found[j-1].Modified && after(&found[j], &found[j-1]); j-- {
-			found[j], found[j-1] = found[j-1], found[j]
+	slices.SortStableFunc(found, func(a, b store.Object) int {
+		if newer(a.Modified, b.Modified, a.Arrival, b.Arrival, a.Ordinal, b.Ordinal) {
+			return -1
 		}
-	}
+		return 1
+	})
 	return found, err
 }
 
-// idLen is how much of an ID's digest stands in keys.
-const idLen = 16
-
-// newestAt gives the newest versions of an object that came at a place.
-func (x *Index) newestAt(txn *kv.Txn, place []byte) (found []store.Object, err error) {
-	prefix := append([]byte{indexObject}, place[placeLen-idLen:placeLen]...)
+func (x *Index) eachOlder(txn *kv.Txn, row *objectRow, id []byte, member uint32, found *[]store.Object) error {
+	prefix := olderPrefix(id, member)
 	it := keys(txn, prefix)
 	defer it.Close()
-	for it.Seek(prefix); it.Valid(); {
-		object := bytes.Clone(it.Item().Key()[:25])
-		o, _, err := newest(it, object)
+	for it.Seek(prefix); it.Valid(); it.Next() {
+		err := it.Item().Value(func(raw []byte) error {
+			v, err := parseVersion(raw)
+			if err != nil {
+				return err
+			}
+			o, err := x.object(txn, row, &v)
+			*found = append(*found, o)
+			return err
+		})
 		if err != nil {
-			return nil, err
-		}
-		if bytes.HasPrefix(appendPlace(nil, &o, sumOfID(o.ID)), place) {
-			found = append(found, o)
-		}
-		for it.ValidForPrefix(object) { // older versions
-			it.Next()
+			return err
 		}
 	}
-	return found, nil
-}
-
-// answers reports whether a newest version is about a value.
-func (x *Index) answers(_ *kv.Txn, v store.Value, _ *store.Site) (bool, error) {
-	found, err := x.ByValue(v)
-	return len(found) > 0, err
+	return nil
 }

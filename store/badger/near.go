@@ -23,7 +23,7 @@ func (x *Index) Near(v store.Value, limit int) (found []store.Near, err error) {
 			if len(found) >= limit {
 				break
 			}
-			held, err := x.answers(txn, above.Value(), &above)
+			held, err := x.answers(txn, appendSite([]byte{indexValue}, &above), above.Value())
 			if err != nil {
 				return err
 			}
@@ -40,7 +40,7 @@ func (x *Index) Near(v store.Value, limit int) (found []store.Near, err error) {
 
 // below gives values that lie within a site.
 func (x *Index) below(txn *kv.Txn, s *store.Site, limit int) (found []store.Near, err error) {
-	where := within(indexSite, s)
+	where := within(indexValue, s)
 	it := keys(txn, where.prefix)
 	defer it.Close()
 	visits := 0
@@ -56,7 +56,11 @@ func (x *Index) below(txn *kv.Txn, s *store.Site, limit int) (found []store.Near
 			if err != nil {
 				return nil, err
 			}
-			if inner, ok = siteOfText(text); !ok {
+			list, err := parsePostings(text)
+			if err != nil {
+				return nil, err
+			}
+			if inner, ok = siteOfText(list.text); !ok {
 				continue
 			}
 		}
@@ -64,7 +68,7 @@ func (x *Index) below(txn *kv.Txn, s *store.Site, limit int) (found []store.Near
 			continue
 		}
 		v := inner.Value()
-		held, err := x.answers(txn, v, &inner)
+		held, err := x.answers(txn, bytes.Clone(key), v)
 		if err != nil {
 			return nil, err
 		}
@@ -75,11 +79,15 @@ func (x *Index) below(txn *kv.Txn, s *store.Site, limit int) (found []store.Near
 	return found, nil
 }
 
-// lengths are the lengths of networks that may be held, the longest first.
+// lengths are those of networks that may be held, the longest first.
 func (x *Index) lengths(s *store.Site) func(func(int) bool) {
 	return func(yield func(int) bool) {
+		if !s.Net.IsValid() {
+			return
+		}
+		lengths := x.state.lengthsOf(s.Net)
 		for n := s.Net.Bits() - 1; n >= 0; n-- {
-			if !yield(n) {
+			if lengths.has(n) && !yield(n) {
 				return
 			}
 		}

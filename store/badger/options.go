@@ -17,6 +17,7 @@ import (
 // memtable.
 const (
 	memTableSize   = 8 << 20
+	memTableIndex  = 32 << 20
 	valueLogSize   = 64 << 20
 	valueThreshold = 16 << 10 // headers and small payloads stay in the tree, which costs one sync a commit; what goes to the value log costs two
 )
@@ -55,7 +56,9 @@ func indexOptions(dir string, cfg Config, log kv.Logger) kv.Options {
 	o := baseOptions(dir, cfg, log)
 	o.SyncWrites = false
 	o.ValueThreshold = 64 << 10 // every row stays in the tree
-	o.BlockCacheSize = 16 << 20 // look-ups are by hash, all over the tree
+	o.MemTableSize = memTableIndex
+	o.BlockCacheSize = 64 << 20  // look-ups are by hash, all over the tree
+	o.IndexCacheSize = 256 << 20 // of all tables, or each look-up decrypts one; it grows with the tree only
 	o.ValueLogFileSize = 1 << 20
 	return o
 }

@@ -38,7 +38,7 @@ func tokenKey(token string) []byte {
 // Rows of references and words end in a place: newest arrival first.
 const placeLen = 8 + 4 + idLen
 
-func appendPlace(key []byte, o *store.Object, id [32]byte) []byte {
+func appendPlace(key []byte, o *store.Object, id *[32]byte) []byte {
 	key = binary.BigEndian.AppendUint64(key, ^o.Arrival)
 	key = binary.BigEndian.AppendUint32(key, ^o.Ordinal)
 	return append(key, id[:idLen]...)
