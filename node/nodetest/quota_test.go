@@ -114,7 +114,7 @@ func TestHostileDiskFlood(t *testing.T) {
 		}
 		asked := l.times(replica.TypeGetEntries) + l.times(replica.TypeGetPayloads)
 		time.Sleep(10 * time.Minute)
-		if more := l.times(replica.TypeGetEntries) + l.times(replica.TypeGetPayloads) - asked; more > 20 {
+		if more := l.times(replica.TypeGetEntries) + l.times(replica.TypeGetPayloads) - asked; more > 0 {
 			t.Errorf("%d requests for what there is no room for", more)
 		}
 		for i := range 2 {
@@ -143,7 +143,8 @@ func TestQuotaIsNoLoss(t *testing.T) {
 		if u := m.use(0, 1); lost == 0 || !u.Over || u.Absent != lost || u.Bytes > 150<<10 {
 			t.Fatalf("lacks %d, %+v", lost, u)
 		}
-		if s := m.Members[0].Node.Status(time.Time{}); s.InStep || s.State != node.Look {
+		s := m.Members[0].Node.Status(time.Time{})
+		if s.InStep || s.State != node.Look || len(s.Alerts) != 1 { // it does not say that others give not what they hold
 			t.Errorf("in step %v, %s: %v", s.InStep, s.State, s.Alerts)
 		}
 		if m.absent(1, 1) > 0 || m.use(1, 1).Bytes > 0 {
