@@ -205,7 +205,9 @@ func Objects(bundle []byte, member protocol.MemberID, identity string, own bool,
 			o.Summary.CreatedBy = strings.Clone(f.CreatedBy)
 		}
 		o.Values, o.Summary.Partial = valuesOf(f.Values)
-		if f.Type == "grouping" && f.Share != "" && f.CreatedBy == identity {
+		record := f.Type == "grouping" && f.Share != "" && f.CreatedBy == identity
+		o.Refs, o.Words = refsOf(f, record), wordsOf(f, member, record)
+		if record {
 			share = shareHandling{id: strings.Clone(f.Share), tlp: f.TLP, action: f.Action}
 		}
 		out = append(out, o)
@@ -249,6 +251,7 @@ func (s shareHandling) apply(objects []store.Object) {
 		if s.tlp.Rank() > stix.TLP(sum.TLP).Rank() {
 			sum.TLP = string(s.tlp)
 		}
+		tlpFacet(&objects[i])
 	}
 }
 
