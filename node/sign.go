@@ -48,7 +48,12 @@ func (n *Node) Draft(content protocol.Content) (protocol.Unsigned, error) {
 	if !ok {
 		return nil, ErrNotMember
 	}
-	return protocol.PrepareStatement(n.mesh, content, n.now().UnixMilli(), m.Key)
+	return n.DraftFor(m.Key, content)
+}
+
+// DraftFor prepares a statement that another key is to sign elsewhere.
+func (n *Node) DraftFor(key protocol.Key, content protocol.Content) (protocol.Unsigned, error) {
+	return protocol.PrepareStatement(n.mesh, content, n.now().UnixMilli(), key)
 }
 
 // SignDraft signs what was prepared. Errors: ErrNoMemberKey where the key that it

@@ -63,7 +63,7 @@ func runCardSign(opts *CardSignOptions, gopts *GlobalOptions, file string) error
 		if err != nil {
 			return err
 		}
-		words := describe(s)
+		words := describe(s, with)
 		mesh = s.Mesh
 		said.IDs, said.Statements = append(said.IDs, s.ID().String()), append(said.Statements, strings.Join(words, "; "))
 		gopts.previewf("  %s", strings.Join(words, "\n    "))
@@ -102,7 +102,9 @@ func runCardSign(opts *CardSignOptions, gopts *GlobalOptions, file string) error
 
 // describe says in words what a statement states. Handles of others are not known
 // where no node is; their short codes are those that tipmesh member list shows.
-func describe(s *protocol.Statement) []string {
+//
+// with are statements at hand: what is approved, and the house rules that are to change.
+func describe(s *protocol.Statement, with []*protocol.Statement) []string {
 	out := []string{fmt.Sprintf("%s, in the mesh %s, dated %s UTC", s.Kind, protocol.RefCode(s.Mesh.String(), protocol.RefLen), minute(time.UnixMilli(s.Time)))}
 	add := func(format string, args ...any) { out = append(out, clean(fmt.Sprintf(format, args...))) }
 	who := func(m protocol.MemberID) string { return "member:" + protocol.RefCode(m.String(), protocol.RefLen) }
@@ -126,16 +128,23 @@ func describe(s *protocol.Statement) []string {
 		add("end feeds of the node %s of %s: %s stay, in %d feeds, and no more", transport.PeerID(d.Node), who(d.Member), entriesIn(d.Cuts), len(d.Cuts))
 	case *protocol.Approval:
 		add("approve %s", proposal(d.Subject))
+		for _, x := range with {
+			if x.ID() == d.Subject {
+				add("which is:")
+				for _, line := range describe(x, with) {
+					add("  %s", line)
+				}
+			}
+		}
 	case *protocol.Governors:
 		add("propose that %d members govern, and %d of them sign:", len(d.Governors), d.Threshold)
 		for _, g := range d.Governors {
 			add("  %s", who(g))
 		}
 	case *protocol.HouseRules:
-		add("propose new house rules: TLP:%s, PAP:%s, answer %d s, erasure %d s, fresh %d s", upper(d.Rules.TLP), upper(d.Rules.PAP),
-			d.Rules.AnswerSeconds, d.Rules.ErasureSeconds, d.Rules.FreshSeconds)
-		for line := range strings.Lines(d.Rules.Text) {
-			add("  %s", strings.TrimSpace(line))
+		add("propose new house rules; what changes has a *:")
+		for _, line := range rulesChange(rulesOf(d.Prev, with), d.Rules) {
+			add("  %s", line)
 		}
 		why = d.Why
 	case *protocol.Suspension:
@@ -152,6 +161,24 @@ func describe(s *protocol.Statement) []string {
 	}
 	add("short name %s", proposal(s.ID()))
 	return out
+}
+
+// rulesOf gives the house rules of the statement that another names, which its ID
+// proves to be the one; nil where it is not at hand.
+func rulesOf(id protocol.StatementID, with []*protocol.Statement) *protocol.Rules {
+	for _, s := range with {
+		switch d := s.Doc().(type) {
+		case *protocol.HouseRules:
+			if s.ID() == id {
+				return &d.Rules
+			}
+		case *protocol.Charter:
+			if s.ID() == id {
+				return &d.Rules
+			}
+		}
+	}
+	return nil
 }
 
 func describeCard(d *protocol.Card) []string {

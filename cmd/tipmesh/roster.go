@@ -27,20 +27,23 @@ func newRosterCommand(gopts *GlobalOptions) *cobra.Command {
 		Use: "show", Short: "Show who is in, who governs and what is proposed", Example: example("tipmesh roster show"), Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runRosterShow(cmd.Context(), gopts) },
 	}
-	signing := &SigningOptions{}
+	signing := &RosterSignOptions{}
 	sign := &cobra.Command{
 		Use:   "sign REF",
 		Short: "Sign a proposal, as a governor",
 		Long: `Sign a proposal, as a governor. For a newcomer it asks for one of the six words
 that you heard from the newcomer itself. Only the node that gave the ticket
 knows the words; on others, nothing is asked but whether to sign; with --yes,
-nothing at all.`,
-		Example: example("tipmesh roster sign 4k1ex"), Args: countArgs(1, 1),
+nothing at all. --key-file takes a recovery key of the charter too, for a change
+of governors; with --recovery, the public half, --unsigned writes what that key
+is to sign.`,
+		Example: example("tipmesh roster sign 4k1ex", "tipmesh roster sign 4k1ex --recovery safe-1.key.pub --unsigned vote.unsigned"), Args: countArgs(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runRosterSign(cmd.Context(), signing, gopts, args[0])
 		},
 	}
 	signing.addFlags(sign.Flags())
+	sign.Flags().StringVar(&signing.Recovery, "recovery", "", "public recovery `key`, a .pub file or hexadecimal, for --unsigned")
 	log := &cobra.Command{
 		Use: "log", Short: "List the statements behind the roster", Example: example("tipmesh roster log"), Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runRosterLog(cmd.Context(), gopts) },
@@ -196,13 +199,30 @@ func runRosterLog(ctx context.Context, gopts *GlobalOptions) error {
 	})
 }
 
-func runRosterSign(ctx context.Context, opts *SigningOptions, gopts *GlobalOptions, ref string) error {
+// RosterSignOptions are the flags of roster sign.
+type RosterSignOptions struct {
+	SigningOptions
+	Recovery string
+}
+
+func runRosterSign(ctx context.Context, opts *RosterSignOptions, gopts *GlobalOptions, ref string) error {
 	if err := opts.check(); err != nil {
 		return err
+	}
+	if opts.Recovery != "" && opts.Unsigned == "" {
+		return fail(api.CodeInvalid, "", "--recovery goes with --unsigned; --key-file signs with a recovery key here")
 	}
 	return gopts.withClient(func(c *api.Client) error {
 		p, err := c.Proposal(ctx, ref)
 		if err != nil {
+			return err
+		}
+		// Whoever may not sign is told so before anything is shown or asked.
+		question, err := opts.question(ctx, gopts, c, p)
+		if err != nil {
+			return err
+		}
+		if _, err := c.Prepare(ctx, http.MethodPost, api.SignPath(p.ID), question); err != nil {
 			return err
 		}
 		contact := ""
@@ -232,10 +252,7 @@ func runRosterSign(ctx context.Context, opts *SigningOptions, gopts *GlobalOptio
 			}
 		}
 		if opts.elsewhere() {
-			done, err := signRecovery(ctx, gopts, c, opts, p)
-			if err == nil && !done {
-				_, done, err = opts.sign(ctx, gopts, c, http.MethodPost, api.SignPath(p.ID), nil)
-			}
+			_, done, err := opts.sign(ctx, gopts, c, http.MethodPost, api.SignPath(p.ID), question)
 			if err != nil || !done {
 				return err
 			}

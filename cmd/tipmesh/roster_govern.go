@@ -198,31 +198,28 @@ func recoveryKeys(list []string) ([]protocol.Key, error) {
 	return out, nil
 }
 
-// signRecovery signs a change of governors with a recovery key of the charter;
-// false where the key is none.
-func signRecovery(ctx context.Context, gopts *GlobalOptions, c *api.Client, opts *SigningOptions, p *api.Proposal) (bool, error) {
-	if opts.KeyFile == "" || p.Op != api.OpGovernors || p.RecoveryNeeds == 0 {
-		return false, nil
+// question asks for the signature of the recovery key that is given, if one is; nil
+// asks for the member's.
+func (o *RosterSignOptions) question(ctx context.Context, gopts *GlobalOptions, c *api.Client, p *api.Proposal) (any, error) {
+	switch {
+	case o.Recovery != "":
+		keys, err := recoveryKeys([]string{o.Recovery})
+		if err != nil {
+			return nil, err
+		}
+		return &api.SignAs{Recovery: keys[0].String()}, nil
+	case o.KeyFile == "" || p.Op != api.OpGovernors || p.RecoveryNeeds == 0:
+		return nil, nil
 	}
-	key, err := gopts.memberKey(opts.KeyFile)
+	key, err := gopts.memberKey(o.KeyFile)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	r, err := c.Roster(ctx)
-	if err != nil || !slices.Contains(r.Recovery, protocol.KeyOf(key).String()) {
-		return false, err
+	if text := protocol.KeyOf(key).String(); err == nil && slices.Contains(r.Recovery, text) {
+		return &api.SignAs{Recovery: text}, nil
 	}
-	var mesh protocol.MeshID
-	var subject protocol.StatementID
-	if err := errors.Join(mesh.UnmarshalText([]byte(r.Mesh.ID)), subject.UnmarshalText([]byte(p.ID))); err != nil {
-		return false, err
-	}
-	s, err := protocol.NewStatement(mesh, &protocol.Approval{Subject: subject}, time.Now().UnixMilli(), key)
-	if err != nil {
-		return false, err
-	}
-	_, err = c.Statements(ctx, [][]byte{s.Raw()})
-	return err == nil, err
+	return nil, err
 }
 
 // RulesOptions are the house rules that create and roster propose rules take.

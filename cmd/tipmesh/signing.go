@@ -97,7 +97,7 @@ func (g *GlobalOptions) memberKey(path string) (ed25519.PrivateKey, error) {
 
 // The lines of a file of statements to sign.
 const (
-	unsignedComment = "# tipmesh: to sign where the member key is: tipmesh card sign FILE --key-file KEY --out SIGNED"
+	unsignedComment = "# tipmesh: to sign where the key is: tipmesh card sign FILE --key-file KEY --out SIGNED"
 	unsignedLine    = "unsigned: "
 	signedLine      = "signed: " // goes with them, signed already
 	maxUnsigned     = 8 << 20
@@ -130,8 +130,8 @@ func (o *SigningOptions) write(gopts *GlobalOptions, p *api.Prepared) error {
 	if gopts.JSON {
 		return gopts.print(unsignedJSON{Kind: "unsigned", Out: o.Unsigned, IDs: p.IDs})
 	}
-	gopts.sayf("Wrote %s; nothing is signed yet. Where the member key is:", o.Unsigned)
-	gopts.sayf("  tipmesh card sign %s --key-file member.key --out SIGNED", o.Unsigned)
+	gopts.sayf("Wrote %s; nothing is signed yet. Where the key is:", o.Unsigned)
+	gopts.sayf("  tipmesh card sign %s --key-file KEY --out SIGNED", o.Unsigned)
 	gopts.sayf("and back here:  tipmesh carry in SIGNED")
 	return nil
 }

@@ -62,6 +62,9 @@ func (s *Server) state(w http.ResponseWriter, r *http.Request, content protocol.
 	if card != nil {
 		with = append(with, card)
 	}
+	if preparing(r) {
+		with = append(with, s.context(content)...)
+	}
 	if about, ok := content.(*protocol.Removal); (me.Governor || named(content, me.ID)) && !(ok && about.Member == me.ID) {
 		approval, err := s.n.Draft(&protocol.Approval{Subject: read.ID()})
 		if err != nil {

@@ -140,6 +140,40 @@ func (s *Server) sign(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	var q SignAs
+	if r.ContentLength != 0 {
+		if err := read(r, &q); err != nil {
+			return err
+		}
+	}
+	approval := &protocol.Approval{Subject: p.ID}
+	with := append(s.context(p.Statement.Doc()), p.Statement)
+	if q.Recovery != "" {
+		key, err := s.mayRecover(r, p, q.Recovery)
+		if err != nil {
+			return err
+		}
+		u, err := s.n.DraftFor(key, approval)
+		if err != nil {
+			return err
+		}
+		return s.prepared(w, []protocol.Unsigned{u}, with)
+	}
+	if err := s.maySign(p); err != nil {
+		return err
+	}
+	u, err := s.n.Draft(approval)
+	if err != nil {
+		return err
+	}
+	if preparing(r) {
+		return s.prepared(w, []protocol.Unsigned{u}, with)
+	}
+	return s.act(w, r, []protocol.Unsigned{u}, nil, nil, func() error { return s.answerProposal(w, p.ID) })
+}
+
+// maySign says why this member cannot sign a proposal, if so.
+func (s *Server) maySign(p *trust.Proposal) error {
 	me := s.n.Member()
 	shown := s.proposalOf(p)
 	switch {
@@ -152,11 +186,28 @@ func (s *Server) sign(w http.ResponseWriter, r *http.Request) error {
 	case !slices.Contains(s.n.Roster().Signers(p), me):
 		return Errorf(CodeDenied, "only governors sign, and we are none")
 	}
-	u, err := s.n.Draft(&protocol.Approval{Subject: p.ID})
-	if err != nil {
-		return err
+	return nil
+}
+
+// mayRecover gives the recovery key that is to sign a proposal, or says why it
+// cannot. The node holds no such key: it only prepares.
+func (s *Server) mayRecover(r *http.Request, p *trust.Proposal, text string) (key protocol.Key, err error) {
+	ref := refOf("proposal", p.ID.String())
+	switch {
+	case key.UnmarshalText([]byte(text)) != nil:
+		return key, Errorf(CodeInvalid, "a recovery key is 64 hexadecimal digits")
+	case !preparing(r):
+		return key, Errorf(CodeInvalid, "what a recovery key signs is prepared here and signed where the key is")
+	case !slices.Contains(s.n.Roster().Recovery, key):
+		return key, Errorf(CodeDenied, "%s is no recovery key of this mesh", key.Short())
+	case p.State != trust.ProposalOpen:
+		return key, Errorf(CodeConflict, "%s is not open: it is %s", ref, p.State)
+	case p.NeedsKeys == 0:
+		return key, Errorf(CodeDenied, "recovery keys sign changes of governors only, and %s is none", ref)
+	case slices.Contains(p.Recovery, key):
+		return key, Errorf(CodeConflict, "that recovery key has signed %s already", ref)
 	}
-	return s.act(w, r, []protocol.Unsigned{u}, nil, nil, func() error { return s.answerProposal(w, p.ID) })
+	return key, nil
 }
 
 // answerProposal shows a proposal as it stands after a change.

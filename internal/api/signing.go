@@ -32,6 +32,17 @@ func (s *Server) prepared(w http.ResponseWriter, drafts []protocol.Unsigned, wit
 	return s.answer(w, out)
 }
 
+// context gives the statements by which whoever signs elsewhere can see what a
+// proposal changes.
+func (s *Server) context(content protocol.Content) (out []*protocol.Statement) {
+	if d, ok := content.(*protocol.HouseRules); ok {
+		if before := s.n.Statement(d.Prev); before != nil {
+			out = append(out, before)
+		}
+	}
+	return out
+}
+
 // act signs what was drafted with the member key of this home and hands it to the
 // roster together with what goes with it, and answers with done. Where it is only
 // to be prepared, it answers with the drafts.

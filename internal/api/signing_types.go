@@ -16,6 +16,12 @@ type Statements struct {
 	Statements [][]byte `json:"statements"` // base64
 }
 
+// SignAs says with which key a proposal is to be signed elsewhere; the question may
+// be left out.
+type SignAs struct {
+	Recovery string `json:"recovery,omitempty"` // a recovery key of the charter, public, hexadecimal; else the member key
+}
+
 // Brought says which statements are held now.
 type Brought struct {
 	Kind string   `json:"kind"` // statements
