@@ -25,7 +25,7 @@ type telling struct {
 	each bool
 	a    *node.Arrived
 	said map[uint32]*wording // read where it is needed
-	seen opened           // entries opened for what this one is about
+	seen opened              // entries opened for what this one is about
 }
 
 // kinds are what came with an entry, in the order of the first object of each. It
@@ -139,7 +139,7 @@ func (t *telling) finish(e *Event, withheld map[string]int) *Event {
 	case e.Total == 0 && len(e.Skipped) > 0:
 		e.Ref, e.Title, e.Summary = "", "", e.Skipped[0].Text
 	case e.Summary == "":
-		e.Summary = foundText(e.Found)
+		e.Summary = FoundText(e.Found)
 	}
 	return e
 }
@@ -291,7 +291,7 @@ func (t *telling) sum(e *Event, o *store.Object, kind string, about map[string]O
 		if first {
 			e.why = string(stix.WithdrawnWhy(t.raw(o)))
 		}
-		e.Summary = foundText(e.Found)
+		e.Summary = FoundText(e.Found)
 		if e.why != "" {
 			e.Summary += " (" + e.why + ")"
 		}
@@ -325,9 +325,9 @@ func firstLine(text string) string {
 	return line
 }
 
-// foundText counts objects by type, those there are most of first; relationships
+// FoundText counts objects by type, those there are most of first; relationships
 // only where there is nothing else.
-func foundText(found map[string]int) string {
+func FoundText(found map[string]int) string {
 	var types []string
 	for k := range found {
 		if k != "relationship" || len(found) == 1 {
