@@ -48,9 +48,28 @@ func (o *LogOptions) logger(gopts *GlobalOptions) (*slog.Logger, error) {
 
 // RunOptions are the flags of run.
 type RunOptions struct {
-	Listen []string
-	Log    LogOptions
+	Listen             []string
+	MemberQuota, Quota bytesFlag
+	Log                LogOptions
 }
+
+// bytesFlag is a number of bytes, as 16GiB.
+type bytesFlag uint64
+
+func (b *bytesFlag) String() string {
+	if *b == 0 {
+		return ""
+	}
+	return strconv.FormatUint(uint64(*b), 10)
+}
+
+func (b *bytesFlag) Set(s string) error {
+	n, err := home.ParseBytes(s)
+	*b = bytesFlag(n)
+	return err
+}
+
+func (b *bytesFlag) Type() string { return "bytes" }
 
 func newRunCommand(gopts *GlobalOptions) *cobra.Command {
 	opts := &RunOptions{}
@@ -59,12 +78,19 @@ func newRunCommand(gopts *GlobalOptions) *cobra.Command {
 		Short: "Run this member's node, in the foreground",
 		Long: `Run this member's node, in the foreground. It says "ready" on standard output
 once it listens, peers or none, and logs to standard error. SIGTERM and SIGINT
-stop it. Addresses and ports are kept in the home for the next run.`,
+stop it. Addresses, ports and quotas are kept in the home for the next run.
+
+What one other member wrote takes at most --member-quota of the disk here, and
+what all others wrote --quota. Of a member that has reached it no more payloads
+are fetched until it lets some go, they expire, or the quota is raised; status
+says how many are missing.`,
 		Example: example("tipmesh run", "tipmesh run --listen 0.0.0.0:7460", "tipmesh run --listen 127.0.0.1:0 --json"),
 		Args:    noArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runRun(cmd.Context(), opts, gopts) },
 	}
 	cmd.Flags().StringArrayVar(&opts.Listen, "listen", nil, "UDP and TCP `address:port`, kept; 0 is any; repeat")
+	cmd.Flags().Var(&opts.MemberQuota, "member-quota", "disk that one other member may take, kept; 16GiB unless said")
+	cmd.Flags().Var(&opts.Quota, "quota", "disk that all others may take, kept; 64GiB unless said")
 	opts.Log.addFlags(cmd.Flags(), "info")
 	return cmd
 }
@@ -98,7 +124,8 @@ func runRun(ctx context.Context, opts *RunOptions, gopts *GlobalOptions) error {
 		return err
 	}
 	for {
-		err := runHome(ctx, dir, home.Options{Listen: opts.Listen, Passphrase: pass, Log: log}, func(h *home.Home) error { return sayReady(gopts, h, dir, begun) })
+		err := runHome(ctx, dir, home.Options{Listen: opts.Listen, Passphrase: pass, Log: log,
+			Quota: node.Quota{Member: uint64(opts.MemberQuota), All: uint64(opts.Quota)}}, func(h *home.Home) error { return sayReady(gopts, h, dir, begun) })
 		if !errors.Is(err, node.ErrRenewed) {
 			return err
 		}

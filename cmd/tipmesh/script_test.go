@@ -426,7 +426,7 @@ var variable = []struct {
 	{regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`), "UUID"},
 	{regexp.MustCompile(`\b12D3[A-Za-z0-9]+|[0-9a-f]{64,}`), "ID"},
 	{regexp.MustCompile(`"([a-z-]+):[0-9a-z]{5,8}"`), `"$1:REF"`},
-	{regexp.MustCompile(`"(took_s|disk_s|uptime_s|skew_s|bytes|marks|searched)":[-0-9.e+]+`), `"$1":0`},
+	{regexp.MustCompile(`"(took_s|disk_s|uptime_s|skew_s|bytes|used_bytes|marks|searched)":[-0-9.e+]+`), `"$1":0`},
 	{regexp.MustCompile(`"by":"[^"]+"`), `"by":"USER"`},
 	{regexp.MustCompile(`127\.0\.0\.1:\d+`), "ADDRESS"},
 }

@@ -122,6 +122,7 @@ func sayStatus(gopts *GlobalOptions, s *api.Status) {
 		sync += fmt.Sprintf("; %s not readable here", plural(s.Unreadable, "entry is", "entries are"))
 	}
 	gopts.sayf("Sync      %s", sync)
+	sayQuotas(gopts, &s.Quotas)
 	sayLists(gopts, &s.Lists)
 	var refused []string
 	for _, r := range sortedByCount(s.Refused) {

@@ -57,7 +57,7 @@ func (s *Server) statusNow(since time.Time) *Status {
 		Store:   StoreStatus{Entries: st.Entries, Objects: st.Objects, Bytes: st.Bytes, Indexed: st.Indexed, Arrivals: st.Arrivals, Erased: st.Erased},
 		Version: strings.TrimPrefix(node.Agent, "tipmesh/"), UptimeS: s.now().Sub(st.Started).Seconds(), InStep: st.InStep,
 		Unreadable: st.Unreadable, Alerts: orEmpty(st.Alerts), Addresses: orEmpty(s.n.Addresses()), Roster: rosterVersion(r),
-		RosterHead: r.Digest().String(), Halted: st.Halted,
+		RosterHead: r.Digest().String(), Halted: st.Halted, Quotas: quotasOf(&st.Quotas),
 		Fresh: Freshness{Stale: st.Fresh.Stale, Marks: st.Fresh.Marks, Needs: st.Fresh.Needs},
 		Lists: s.lists.state(time.Now())}
 	up := map[protocol.MemberID]bool{}

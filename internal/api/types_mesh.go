@@ -217,6 +217,7 @@ type Status struct {
 	Halted     string            `json:"halted,omitempty"`
 	Fresh      Freshness         `json:"fresh"`
 	Lists      Warninglists      `json:"warninglists"`
+	Quotas     Quotas            `json:"quotas"`
 	TimedOut   bool              `json:"timed_out"` // what was waited for did not come: exit 6
 }
 

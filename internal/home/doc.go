@@ -5,6 +5,7 @@
 //	store/         the databases, encrypted with the key in node.key
 //	mesh           mesh, member, and the card and ticket of a join that is under way
 //	listen         the addresses with the ports that were chosen
+//	quota          the disk that others may take, where it is not the default
 //	lock           held by the process that runs the node
 //	api.sock       the API, while a node runs
 //

@@ -30,7 +30,10 @@ type Options struct {
 	// Listen are host:port pairs; port 0 chooses one, an empty host is every
 	// address. They are kept in the home for the next run. None: those kept, or
 	// every address at a port chosen now.
-	Listen     []string
+	Listen []string
+	// Quota bounds the disk that what others wrote takes. What is not 0 is kept in
+	// the home for the next run.
+	Quota      node.Quota
 	Passphrase []byte
 	Log        *slog.Logger // nil: nothing is logged
 	Now        func() time.Time
@@ -79,6 +82,9 @@ func Open(dir string, o Options) (_ *Home, err error) {
 	if h.listen, err = chooseListen(dir, o.Listen); err != nil {
 		return nil, err
 	}
+	if o.Quota, err = chooseQuota(dir, o.Quota); err != nil {
+		return nil, err
+	}
 	keys, member, err := loadKeys(dir, o.Passphrase)
 	if err != nil {
 		return nil, err
@@ -107,7 +113,8 @@ func (h *Home) build(keys *keyring.Keys, member ed25519.PrivateKey, o Options) (
 	}
 	h.Node, err = node.New(node.Config{Mesh: h.Mesh, Member: h.Member, NodeKey: keys.Node, MemberKey: member, MemberAge: keys.MemberAge,
 		NodeAge: keys.NodeAge, LoadMemberKey: h.loadMember(o.Passphrase), NextNode: h.nextNode(keys, o.Passphrase),
-		Store: h.store, Transport: h.transport, Log: o.Log, Now: o.Now, Sync: o.Sync, Invite: h.invite, OnIndexed: o.OnIndexed})
+		Store: h.store, Transport: h.transport, Log: o.Log, Now: o.Now, Sync: o.Sync, Invite: h.invite, OnIndexed: o.OnIndexed,
+		Quota: o.Quota})
 	if err != nil {
 		return fmt.Errorf("open home: %w", err)
 	}
