@@ -262,7 +262,7 @@ func valuesOf(terms []stix.Term) (values []store.Value, partial bool) {
 		if t.Kind == "" {
 			continue
 		}
-		v, err := observable.ParseAs(observable.Type(t.Kind), t.Text)
+		v, err := observable.ParseTerm(observable.Type(t.Kind), t.Text)
 		if err != nil {
 			continue
 		}

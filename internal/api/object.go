@@ -127,7 +127,7 @@ func (s *Server) object(o *store.Object) (*Object, error) {
 
 func valuesOf(f *stix.Facts) (list []Value) {
 	for _, t := range f.Values {
-		if v, err := observable.ParseAs(observable.Type(t.Kind), t.Text); err == nil {
+		if v, err := observable.ParseTerm(observable.Type(t.Kind), t.Text); err == nil {
 			list = append(list, Value{Type: string(v.Type), Text: v.Text})
 		}
 	}

@@ -210,3 +210,22 @@ func BenchmarkParse(b *testing.B) {
 		}
 	}
 }
+
+func TestParseTerm(t *testing.T) {
+	for _, c := range []struct {
+		t    Type
+		in   string
+		want Value
+	}{
+		{IPv4, "91.121.96.7/20", Value{IPv4Net, "91.121.96.0/20"}}, {IPv4, "91.121.96.7", Value{IPv4, "91.121.96.7"}},
+		{IPv4, "91.121.96.7/32", Value{IPv4, "91.121.96.7"}}, {IPv6, "2001:db8::/32", Value{IPv6Net, "2001:db8::/32"}},
+		{Domain, "KWAAD.nl", Value{Domain, "kwaad.nl"}},
+	} {
+		if v, err := ParseTerm(c.t, c.in); err != nil || v != c.want {
+			t.Errorf("%s %s: %v, %v", c.t, c.in, v, err)
+		}
+	}
+	if v, err := ParseTerm(IPv4, "2001:db8::/32"); err == nil {
+		t.Errorf("an IPv6 network as IPv4: %v", v)
+	}
+}

@@ -163,6 +163,18 @@ func ParseAs(t Type, s string) (Value, error) {
 	return Value{}, fmt.Errorf("unknown type %q", string(t))
 }
 
+// ParseTerm normalises s as a value of type t, as where a STIX object states it:
+// as ParseAs, but an address may carry a prefix length and is a network then.
+func ParseTerm(t Type, s string) (Value, error) {
+	switch t {
+	case IPv4:
+		t = IPv4Net
+	case IPv6:
+		t = IPv6Net
+	}
+	return ParseAs(t, s)
+}
+
 // clean trims and refangs a whole token.
 func clean(s string) (string, error) {
 	if len(s) > 4*MaxLength {
