@@ -127,7 +127,8 @@ func (a *aside) skipped(held int) (list []Skipped) {
 func (q *inquiry) fact(o *store.Object, d trust.Decision) verdict.Assertion {
 	v := verdict.Assertion{ID: o.ID, Member: q.s.source(o.Member), Own: o.Member == q.s.n.Member(), Reliability: d.Reliability,
 		Claim: claimOf(o), Confidence: o.Summary.Confidence, At: lifetime.Since(o), Received: at(o.Summary.Received),
-		ValidUntil: at(o.Summary.ValidUntil), Revoked: o.Revoked}
+		ValidUntil: at(o.Summary.ValidUntil), Revoked: o.Revoked,
+		Sinkholed: o.Type == "indicator" && stix.Sinkholed(o.Summary.Says)}
 	if o.Summary.CreatedBy != "" {
 		v.Origin = q.s.origin(o.Summary.CreatedBy)
 	}
@@ -138,6 +139,9 @@ func (q *inquiry) fact(o *store.Object, d trust.Decision) verdict.Assertion {
 func claimOf(o *store.Object) verdict.Claim {
 	if o.Type != "indicator" {
 		return verdict.Context
+	}
+	if stix.Benign(o.Summary.Says) {
+		return verdict.ClaimHarmless // whatever is advised for the share it came in
 	}
 	switch stix.Action(o.Summary.Action) {
 	case stix.ActionBlock, stix.ActionDetect:

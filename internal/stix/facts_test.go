@@ -124,6 +124,11 @@ func TestFacts(t *testing.T) {
 		object("opinion", `"opinion":"disagree","explanation":"why","object_refs":{"a_ref":["x"]}`): func(f Facts) bool {
 			return f.Opinion == "disagree" && f.Says == "disagree; why" && len(f.Refs) == 0
 		},
+		// What turns the meaning round stands first, however long the name is.
+		object("indicator", `"name":"`+strings.Repeat("n", 300)+`","indicator_types":["Benign"],"labels":["sinkhole"]`): func(f Facts) bool {
+			return strings.HasPrefix(f.Says, "benign; sinkhole; nnn") && Benign(f.Says) && Sinkholed(f.Says)
+		},
+		object("indicator", `"name":"x","description":"benign"`):                    func(f Facts) bool { return !Benign(f.Says) && !Sinkholed(f.Says) },
 		object("note", `"abstract":"a","content":"c"`):                              func(f Facts) bool { return f.Says == "a" && len(f.Prose) == 2 },
 		object("indicator", `"pattern":"[file:name = 'a']","pattern_type":"sigma"`): func(f Facts) bool { return len(f.Values) == 0 },
 		object("indicator", `"pattern":"[file:name = 'a"`):                          func(f Facts) bool { return len(f.Values) == 0 },

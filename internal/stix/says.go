@@ -1,6 +1,7 @@
 package stix
 
 import (
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -17,13 +18,47 @@ func (r *reader) say() {
 	r.saidName, r.saidDescription, r.saidN = r.name, r.description, r.n
 	r.saidWords = r.words
 	r.says = r.says[:0]
+	for _, w := range r.words[:r.n] {
+		if leads(w) {
+			r.clause(strings.ToLower(w))
+		}
+	}
 	r.clause(r.name)
 	for _, w := range r.words[:r.n] {
-		r.clause(w)
+		if !leads(w) {
+			r.clause(w)
+		}
 	}
 	line, _, _ := strings.Cut(r.description, "\n")
 	r.clause(line)
 	r.facts.Says = string(r.says)
+}
+
+// leads tells whether a word turns the meaning of an object round, so that it
+// stands first in Says whatever the name is.
+func leads(word string) bool {
+	return strings.EqualFold(word, "benign") || strings.EqualFold(word, "sinkhole") || strings.EqualFold(word, "sinkholed")
+}
+
+// Benign tells from what an indicator says whether its author holds the value for
+// harmless: STIX's indicator type, in STIX 2.0 the label.
+func Benign(says string) bool { return leading(says, "benign") }
+
+// Sinkholed tells from what an object says whether its author labelled the value
+// as a sinkhole.
+func Sinkholed(says string) bool { return leading(says, "sinkhole", "sinkholed") }
+
+// leading looks for words among the first clauses that lead.
+func leading(says string, words ...string) bool {
+	for clause := range strings.SplitSeq(says, "; ") {
+		if !leads(clause) {
+			return false
+		}
+		if slices.Contains(words, clause) {
+			return true
+		}
+	}
+	return false
 }
 
 // saidBefore tells whether Says would come out as it stands.
