@@ -123,9 +123,12 @@ func runTrustSet(ctx context.Context, opts *TrustSetOptions, gopts *GlobalOption
 			return gopts.print(plan)
 		}
 		change.Planned = &plan.Version
-		if plan.Lines == 0 {
+		switch {
+		case plan.Lines == 0 && !gopts.DryRun:
+			return fail(api.CodeConflict, "", "nothing changes: the line of %s is so already", clean(who))
+		case plan.Lines == 0:
 			gopts.previewf("%s   nothing changes", clean(who))
-		} else {
+		default:
 			for _, line := range planLines(plan) {
 				gopts.previewf("%s", strings.TrimPrefix(line, "  ~ "))
 			}
