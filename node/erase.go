@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/tipmesh/tipmesh/internal/stix"
 	"github.com/tipmesh/tipmesh/protocol"
@@ -38,7 +39,7 @@ func (n *Node) Erase(ctx context.Context, places ...store.Place) error {
 		if !ok || !n.seesTo(f.Node) || named[p.Feed].Has(p.Seq) || store.Ranges(f.Erased).Has(p.Seq) {
 			continue
 		}
-		gone, again, err := n.holdsNothing(p)
+		gone, again, err := n.holdsNothing(p, n.cfg.Member, 0)
 		if err != nil {
 			return err
 		}
@@ -174,7 +175,7 @@ func (n *Node) eraseOwn() error {
 	return n.Erase(n.ctx, places...)
 }
 
-// part is an object of an own entry.
+// part is an object of an entry.
 type part struct {
 	id     string
 	source string // of a relationship
@@ -183,12 +184,13 @@ type part struct {
 	until  int64  // milliseconds since 1970; 0: for good
 }
 
-// holdsNothing reports whether nothing in an own entry holds any more: all that
-// can be withdrawn or can expire by itself is withdrawn or has expired. Who said
+// holdsNothing reports whether nothing in an entry of a member's holds any more,
+// and has not for some time: all that can be withdrawn or can expire by itself is
+// withdrawn or has expired, by its author's end or by its lifetime. Who said
 // it, how it is marked, the record of the share, the name of a family and the
 // relationships of what is in the entry hold nothing by themselves. An entry that
 // withdraws something stays. again is when to look next where something holds.
-func (n *Node) holdsNothing(p store.Place) (nothing bool, again int64, err error) {
+func (n *Node) holdsNothing(p store.Place, by protocol.MemberID, kept time.Duration) (nothing bool, again int64, err error) {
 	h, err := n.store.Header(p)
 	if err != nil || h.Kind != protocol.EntrySealed {
 		return false, math.MaxInt64, err
@@ -197,7 +199,7 @@ func (n *Node) holdsNothing(p store.Place) (nothing bool, again int64, err error
 	if err != nil {
 		return false, math.MaxInt64, nil // nothing that this node can judge
 	}
-	parts, err := n.partsOf(bundle)
+	parts, err := n.partsOf(bundle, by, kept)
 	if err != nil || parts == nil {
 		return false, math.MaxInt64, err
 	}
@@ -224,8 +226,8 @@ func (n *Node) holdsNothing(p store.Place) (nothing bool, again int64, err error
 	return holds == 0, again, nil
 }
 
-// partsOf reads what is in an own entry; nil where it withdraws something.
-func (n *Node) partsOf(bundle []byte) (parts []part, err error) {
+// partsOf reads what is in an entry; nil where it withdraws something.
+func (n *Node) partsOf(bundle []byte, by protocol.MemberID, kept time.Duration) (parts []part, err error) {
 	errStays := errors.New("stays")
 	err = stix.Scan(bundle, func(_ int, raw []byte, f *stix.Facts) error {
 		switch {
@@ -253,9 +255,17 @@ func (n *Node) partsOf(bundle []byte) (parts []part, err error) {
 			return err
 		}
 		for _, o := range list {
-			if o.Member == n.cfg.Member {
-				x.over, x.until = o.Revoked || o.Summary.ValidUntil > 0 && n.past(o.Summary.ValidUntil), o.Summary.ValidUntil
+			if o.Member != by {
+				continue
 			}
+			values, _ := valuesOf(f.Values)
+			if x.until, err = n.endOf(&o, values); err != nil {
+				return err
+			}
+			if x.until > 0 {
+				x.until += kept.Milliseconds()
+			}
+			x.over = o.Revoked || x.until > 0 && n.past(x.until)
 		}
 		parts = append(parts, x)
 		return nil

@@ -109,6 +109,9 @@ func (n *Node) sweeping() {
 			if err := n.eraseOwn(); err != nil && n.ctx.Err() == nil {
 				n.log.Error("look for own entries in which nothing holds", "err", err)
 			}
+			if err := n.dropExpired(); err != nil && n.ctx.Err() == nil {
+				n.log.Error("look for entries in which everything has expired", "err", err)
+			}
 		}
 	}
 }

@@ -151,7 +151,7 @@ func (n *Node) objectsOf(a store.Arrival) ([]store.Object, error) {
 			return nil, nil
 		}
 	}
-	objects, err := Objects(bundle, author.ID, author.Card.Identity, author.ID == n.cfg.Member, a.Number, n.now().UnixMilli())
+	objects, err := Objects(bundle, author.ID, author.Card.Identity, author.ID == n.cfg.Member, a.Number, n.receivedNow())
 	if to := n.audienceOf(a.Place); !to.IsZero() {
 		for i := range objects {
 			objects[i].Summary.Audience = to
