@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"time"
+
+	"github.com/tipmesh/tipmesh/store"
 )
 
 // mostSynced bounds the messages that JetStream syncs one by one.
@@ -37,6 +40,10 @@ func runBulk(ctx context.Context, p *plan, r *report) (err error) {
 	if err != nil {
 		return err
 	}
+	near, of := related(p.n)
+	if err := w.shareRelated(ctx, near, of); err != nil {
+		return err
+	}
 	if err := w.stop(); err != nil {
 		return err
 	}
@@ -60,12 +67,25 @@ func runBulk(ctx context.Context, p *plan, r *report) (err error) {
 			"no index, no encryption, no second copy; at most %s objects, with sync: always %s. It was measured before and after tipmesh; the faster counts.",
 			grouped(pending), after.mean, grouped(mostMessages), grouped(min(p.n, mostSynced)))
 	}
-	s, err := measureServing(ctx, p, w.reader.dir)
+	s, err := measureServing(ctx, p, w.reader.dir, of)
 	if err != nil {
 		return err
 	}
 	s.rows(p, r, after, queryable)
 	return nil
+}
+
+// shareRelated shares what contains values or lies within them, and waits until the
+// reader's index has it.
+func (w *pair) shareRelated(ctx context.Context, text string, of []store.Value) error {
+	before, err := w.reader.client.Status(ctx, "", 0)
+	if err != nil {
+		return err
+	}
+	if err := w.author.share(ctx, strings.NewReader(text), len(of)); err != nil {
+		return err
+	}
+	return w.reader.indexed(ctx, before.Store.Arrivals+1)
 }
 
 // rows adds what was measured of a reader's store.
@@ -85,6 +105,8 @@ func (s *serving) rows(p *plan, r *report, js brokered, bulk time.Duration) {
 		raw := perSecond(len(s.raw.gets), s.raw.all)
 		r.add(row{work: fmt.Sprintf("look-up of %s values in one call", grouped(s.asked)), ours: rate(s.asked, s.list),
 			peer: fmt.Sprintf("raw Badger, gets one after the other: %s/s", grouped(int(raw))), ratio: perSecond(s.asked, s.list) / raw, goal: "100,000/s"})
+		r.add(row{work: "the network over an address, hosts and URLs under a domain, in process, p50", ours: q(s.near, 0.5),
+			peer: "exact look-up of the same values: " + q(s.nearExact, 0.5), ratio: float64(quantile(s.near, 0.5)) / float64(quantile(s.nearExact, 0.5)), goal: "at most 5"})
 		r.note("Look-ups are of values shared, at random, each known. Over the socket: one connection, one call after the other.")
 	}
 	if !p.wants("serve") {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -152,12 +153,8 @@ func (w *pair) share(ctx context.Context, from, end int) (durable, queryable tim
 	began := time.Now()
 	for at := from; at < end; at += mostShared {
 		part := min(at+mostShared, end)
-		s, err := w.author.client.Share(ctx, api.ShareRequest{Body: newList(at, part), Name: "list.txt", To: "everyone", TLP: "green"})
-		if err != nil {
-			return 0, 0, fmt.Errorf("share: %w", err)
-		}
-		if !s.Durable || len(s.LeftOut) > 0 || len(s.IDs) != part-at {
-			return 0, 0, fmt.Errorf("share: %d of %d taken, left out %.1v", len(s.IDs), part-at, s.LeftOut)
+		if err := w.author.share(ctx, newList(at, part), part-at); err != nil {
+			return 0, 0, err
 		}
 	}
 	durable = time.Since(began)
@@ -170,6 +167,18 @@ func (w *pair) share(ctx context.Context, from, end int) (durable, queryable tim
 		return 0, 0, err
 	}
 	return durable, time.Since(began), w.reader.knows(ctx, from, end)
+}
+
+// share shares a file of so many values.
+func (x *process) share(ctx context.Context, body io.Reader, n int) error {
+	s, err := x.client.Share(ctx, api.ShareRequest{Body: body, Name: "list.txt", To: "everyone", TLP: "green"})
+	if err != nil {
+		return fmt.Errorf("share: %w", err)
+	}
+	if !s.Durable || len(s.LeftOut) > 0 || len(s.IDs) != n {
+		return fmt.Errorf("share: %d of %d taken, left out %.1v", len(s.IDs), n, s.LeftOut)
+	}
+	return nil
 }
 
 // indexed waits until look-ups include so many arrivals.

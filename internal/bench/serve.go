@@ -29,13 +29,16 @@ type serving struct {
 	start, rebuild time.Duration
 	socket, bare   []time.Duration
 	inProcess      []time.Duration
+	near           []time.Duration // of values that others contain or lie within
+	nearExact      []time.Duration // of the same values, exact
 	asked          int
 	list           time.Duration
 	raw            rawStore
 }
 
-// measureServing measures the node of a home, which does not run now.
-func measureServing(ctx context.Context, p *plan, dir string) (s *serving, err error) {
+// measureServing measures the node of a home, which does not run now; something
+// contains each of the related values or lies within it.
+func measureServing(ctx context.Context, p *plan, dir string, related []store.Value) (s *serving, err error) {
 	s = &serving{}
 	if s.disk, err = diskOf(filepath.Join(dir, "store")); err != nil {
 		return nil, err
@@ -46,7 +49,7 @@ func measureServing(ctx context.Context, p *plan, dir string) (s *serving, err e
 	if err := s.serve(ctx, p, dir); err != nil {
 		return nil, err
 	}
-	if err := s.inside(p, dir); err != nil {
+	if err := s.inside(p, dir, related); err != nil {
 		return nil, err
 	}
 	if s.raw, err = measureRaw(dir, filepath.Join(p.dir, "raw")); err != nil {
@@ -141,7 +144,7 @@ func (s *serving) weigh(x *process) error {
 }
 
 // inside looks values up in this process, one by one.
-func (s *serving) inside(p *plan, dir string) (err error) {
+func (s *serving) inside(p *plan, dir string, related []store.Value) (err error) {
 	h, err := home.Open(dir, home.Options{})
 	if err != nil {
 		return err
@@ -158,6 +161,22 @@ func (s *serving) inside(p *plan, dir string) (err error) {
 		if len(found[0]) != 1 {
 			return fmt.Errorf("%s has %d answers", v.Text, len(found[0]))
 		}
+	}
+	for _, v := range related {
+		began := time.Now()
+		found, err := h.Node.Store().Index().Near(v, 10)
+		if err != nil {
+			return err
+		}
+		s.near = append(s.near, time.Since(began))
+		if len(found) == 0 {
+			return fmt.Errorf("nothing is near %s", v.Text)
+		}
+		began = time.Now()
+		if _, err := h.Node.Store().Index().ByValue(v); err != nil {
+			return err
+		}
+		s.nearExact = append(s.nearExact, time.Since(began))
 	}
 	return nil
 }

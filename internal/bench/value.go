@@ -7,6 +7,8 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/netip"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/tipmesh/tipmesh/internal/stix"
@@ -71,6 +73,36 @@ func (l *list) Read(p []byte) (int, error) {
 	n := copy(p, l.rest)
 	l.rest = l.rest[n:]
 	return n, nil
+}
+
+// mostRelated bounds the values that contain others or lie within them.
+const mostRelated = 3_000
+
+// related gives, for some of the values below n, one that contains it or lies
+// within it: a network of an address, a host or a URL of a domain. of are the values
+// that they are of.
+func related(n int) (text string, of []store.Value) {
+	var b strings.Builder
+	for k, i := range sample(n, min(n/100, mostRelated)) {
+		v := value(i)
+		switch {
+		case v.Type == "ipv4":
+			net, err := netip.MustParseAddr(v.Text).Prefix(20 + k%9)
+			if err != nil {
+				continue // no such length is asked for
+			}
+			b.WriteString(net.String())
+		case v.Type == "domain" && k%2 == 0:
+			b.WriteString("host" + strconv.Itoa(k) + "." + v.Text)
+		case v.Type == "domain":
+			b.WriteString("http://" + v.Text + "/path/" + strconv.Itoa(k))
+		default:
+			continue
+		}
+		b.WriteByte('\n')
+		of = append(of, v)
+	}
+	return b.String(), of
 }
 
 // author is of the objects that the peers carry.
