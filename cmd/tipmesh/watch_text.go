@@ -63,8 +63,8 @@ func (l *eventLines) say(e *api.Event) {
 		l.day = d
 		g.sayf("%s", g.bold(d+" UTC"))
 	}
-	const indent = 29
-	head := fmt.Sprintf("%s  %-7s  %-9s  ", e.Time.UTC().Format("15:04:05"), cut(nameOf(e.Member), 12), clean(e.What))
+	const indent = 28
+	head := fmt.Sprintf("%s  %-7s %-9s ", e.Time.UTC().Format("15:04:05"), cut(nameOf(e.Member), 12), clean(e.What))
 	text := wrap(strings.Fields(eventText(g, e)), "", 80, indent)
 	g.sayf("%s", strings.TrimRight(head+text, " "))
 	if l.each {
@@ -102,8 +102,8 @@ func eventText(g *GlobalOptions, e *api.Event) string {
 		text := strings.TrimSpace(clean(e.Ref) + title + " " + summary)
 		if v := lineValues(g, e.Values, 2); v != "" {
 			text += ": " + v
-			if more := e.Total - min(2, len(e.Values)); more > 0 {
-				text += fmt.Sprintf(" +%d", more)
+			if len(e.Values) > 2 {
+				text += ", .."
 			}
 		}
 		for _, s := range e.Skipped {
