@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -30,14 +31,37 @@ type reading struct {
 	withdrawn []withdrawn // entries of others that withdraw something
 }
 
-// index keeps the index in step with the arrivals: one goroutine opens and
-// parses ahead while the other writes.
+// index keeps the index in step with the arrivals, and begins again where it was
+// emptied for damage.
 func (n *Node) index() {
+	n.spawn(func() {
+		for {
+			select {
+			case <-n.store.Index().Emptied():
+				n.log.Error("index was damaged and is made again")
+				n.pulse.beat()
+			case <-n.ctx.Done():
+				return
+			}
+		}
+	})
+	for n.indexFrom(n.store.Index().Checkpoint()) {
+	}
+}
+
+// indexFrom follows the arrivals after one: one goroutine opens and parses ahead
+// while the other writes. It gives true where the index was emptied meanwhile.
+func (n *Node) indexFrom(at uint64) (emptied bool) {
+	ctx, end := context.WithCancel(n.ctx)
+	defer end()
+	var put atomic.Uint64 // how far the index has come
+	put.Store(at)
+	lost := func() bool { return n.store.Index().Checkpoint() < put.Load() }
 	parsed := make(chan reading, 2)
 	n.spawn(func() {
 		defer close(parsed)
-		for at := n.store.Index().Checkpoint(); ; {
-			if n.until(n.ctx, func() bool { return n.store.LastArrival() > at }) != nil {
+		for at := at; ; {
+			if n.until(ctx, func() bool { return n.store.LastArrival() > at || lost() }) != nil || lost() {
 				return
 			}
 			r, err := n.readArrivals(at)
@@ -48,20 +72,29 @@ func (n *Node) index() {
 			at = r.last
 			select {
 			case parsed <- r:
-			case <-n.ctx.Done():
+			case <-ctx.Done():
 				return
 			}
 		}
 	})
 	for r := range parsed {
+		if ctx.Err() != nil {
+			continue
+		}
 		if err := n.owe(r.withdrawn); err != nil {
 			n.stop(fmt.Errorf("keep that receipts are owed: %w", err))
 			continue
 		}
-		if err := n.putIndex(&store.IndexBatch{Objects: r.objects, Checkpoint: r.last}); err != nil {
+		err := n.putIndex(&store.IndexBatch{Objects: r.objects, After: put.Load(), Checkpoint: r.last})
+		if errors.Is(err, store.ErrRebuild) {
+			end()
+			continue
+		}
+		if err != nil {
 			n.stop(fmt.Errorf("write index: %w", err))
 			continue
 		}
+		put.Store(r.last)
 		if len(r.withdrawn) > 0 {
 			poke(n.receipts.wake)
 		}
@@ -70,6 +103,7 @@ func (n *Node) index() {
 			n.cfg.OnIndexed(r.last)
 		}
 	}
+	return n.ctx.Err() == nil
 }
 
 // readArrivals opens and parses the next run of arrivals.

@@ -21,7 +21,8 @@ var (
 	ErrConflict = errors.New("conflict")        // another entry is held at that place, or another payload than the header's
 	ErrClosed   = errors.New("store is closed") // after Close
 	ErrBroad    = errors.New("too broad")       // a query without tokens, or more words begin with its prefix than are tried
-	ErrDiskFull = errors.New("disk full")       // no room for entries; the commit can be made again once there is
+	ErrRebuild  = errors.New("index is being made again")
+	ErrDiskFull = errors.New("disk full") // no room for entries; the commit can be made again once there is
 )
 
 // Entry is a header and, where held, its payload as carried.
@@ -216,16 +217,20 @@ type Summary struct {
 }
 
 // IndexBatch is the index of a run of arrivals: everything after the index's
-// checkpoint up to and including Checkpoint.
+// checkpoint up to and including Checkpoint. After is the checkpoint that it
+// follows on: where the index has come to less, nothing is put and Put fails with
+// ErrRebuild.
 type IndexBatch struct {
-	Objects    []Object
-	Checkpoint uint64
+	Objects           []Object
+	After, Checkpoint uint64
 }
 
 // Index answers look-ups. It is not synced: after a power loss it may lag, its
 // checkpoint says so, and the caller feeds it again from there. Feeding an
 // arrival twice changes nothing. Two contents of one version are two versions;
-// of these the later arrival counts as the newer.
+// of these the later arrival counts as the newer. An index that is damaged while
+// it is open is emptied; look-ups fail with ErrRebuild from then on until it has
+// come to where it was.
 type Index interface {
 	// Put adds a batch and moves the checkpoint.
 	Put(b *IndexBatch) error
@@ -265,6 +270,9 @@ type Index interface {
 	// Census is the number of distinct objects that each of the members has shared,
 	// withdrawn ones included. It visits the whole index.
 	Census(members []protocol.MemberID) ([]uint64, error)
+	// Emptied receives when the index was emptied for damage, or cannot be used
+	// any more, so that who feeds it begins again.
+	Emptied() <-chan struct{}
 	// Reset empties the index and sets the checkpoint to 0.
 	Reset() error
 	// Size is the bytes on disk, roughly.

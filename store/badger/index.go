@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 
 	kv "github.com/dgraph-io/badger/v4"
 
@@ -31,6 +32,16 @@ type Index struct {
 	checkpoint atomic.Uint64
 
 	state *indexState // another one after the index was emptied
+
+	opt    kv.Options            // to open it again
+	broken atomic.Pointer[error] // since when it is damaged, until it is emptied
+	goal   atomic.Uint64         // the checkpoint before it was
+	dead   atomic.Pointer[error] // why it cannot be made again
+	lost   chan struct{}         // see Emptied
+	heals  int                   // how often it was emptied for damage
+
+	stampsMu sync.Mutex
+	stamps   map[uint64]stamp // of tables, as seen last
 }
 
 var _ store.Index = (*Index)(nil)
@@ -38,8 +49,9 @@ var _ store.Index = (*Index)(nil)
 // openIndex opens the index of a store with the given incarnation and last
 // arrival. An index that does not fit is emptied, a damaged one set aside.
 func openIndex(cfg Config, incarnation protocol.Hash, last uint64) (*Index, error) {
-	x := &Index{dir: filepath.Join(cfg.Dir, "index"), readOnly: cfg.ReadOnly, incarnation: incarnation, state: newState(incarnation)}
+	x := &Index{dir: filepath.Join(cfg.Dir, "index"), readOnly: cfg.ReadOnly, incarnation: incarnation, state: newState(incarnation), lost: make(chan struct{}, 1)}
 	opt := indexOptions(x.dir, cfg, new(watch))
+	x.opt = opt
 	err := x.openAt(opt, last)
 	if err == nil || cfg.ReadOnly || errors.Is(err, ErrInUse) {
 		return x, err
@@ -110,6 +122,7 @@ func (x *Index) empty() error {
 	}
 	x.state = newState(x.incarnation)
 	x.checkpoint.Store(0)
+	x.goal.Store(0)
 	err := x.db.Update(func(txn *kv.Txn) error {
 		if err := txn.Set([]byte{indexDirty}, bootID()); err != nil {
 			return err
@@ -126,6 +139,9 @@ func (x *Index) empty() error {
 // last rows, so that it is never ahead of them.
 func (x *Index) Put(b *store.IndexBatch) error {
 	err := x.change(len(b.Objects), func(w *batch) error {
+		if b.After > x.Checkpoint() {
+			return fmt.Errorf("%w: it has come to arrival %d only", store.ErrRebuild, x.Checkpoint())
+		}
 		for i := range b.Objects {
 			if err := w.add(&b.Objects[i]); err != nil {
 				return err
@@ -170,6 +186,20 @@ func (x *Index) change(objects int, fn func(*batch) error) error {
 	if x.readOnly {
 		return errors.New("it is open for reading only")
 	}
+	if objects > 0 {
+		if err := x.space.admitIndex(objects); err != nil {
+			return err
+		}
+	}
+	err := x.changeOpen(fn)
+	if err == nil || x.dead.Load() != nil || errors.Is(err, store.ErrClosed) || errors.Is(err, store.ErrRebuild) || errors.Is(err, syscall.ENOSPC) {
+		return err
+	}
+	x.suspect(err)
+	return fmt.Errorf("%w: %w", store.ErrRebuild, err)
+}
+
+func (x *Index) changeOpen(fn func(*batch) error) (err error) {
 	x.put.Lock()
 	defer x.put.Unlock()
 	x.open.RLock()
@@ -177,11 +207,13 @@ func (x *Index) change(objects int, fn func(*batch) error) error {
 	if x.closed {
 		return store.ErrClosed
 	}
-	if objects > 0 {
-		if err := x.space.admitIndex(objects); err != nil {
-			return err
-		}
+	if dead := x.dead.Load(); dead != nil {
+		return *dead
 	}
+	if cause := x.broken.Load(); cause != nil {
+		return fmt.Errorf("%w: %w", store.ErrRebuild, *cause)
+	}
+	defer caught(&err)()
 	w := x.newBatch()
 	defer w.close()
 	return fn(w)
@@ -219,6 +251,9 @@ func (x *Index) Reset() error {
 	if x.readOnly {
 		return errors.New("empty index: it is open for reading only")
 	}
+	if x.db == nil {
+		return *x.dead.Load()
+	}
 	return x.empty()
 }
 
@@ -232,6 +267,12 @@ func (x *Index) close() error {
 		return nil
 	}
 	x.closed = true
+	switch {
+	case x.db == nil:
+		return nil
+	case x.broken.Load() != nil:
+		return x.setAside() // so that nobody relies on it
+	}
 	var err error
 	if !x.readOnly {
 		err = x.db.Update(func(txn *kv.Txn) error { return txn.Delete([]byte{indexDirty}) })

@@ -15,15 +15,27 @@ import (
 
 // view runs fn in a read transaction and keeps the index open meanwhile.
 func (x *Index) view(fn func(*kv.Txn) error) error {
+	err := x.viewOpen(fn)
+	if err == nil || errors.Is(err, store.ErrClosed) || errors.Is(err, store.ErrBroad) {
+		return err
+	}
+	if !errors.Is(err, store.ErrRebuild) {
+		x.suspect(err)
+	}
+	return fmt.Errorf("look up in index: %w", err)
+}
+
+func (x *Index) viewOpen(fn func(*kv.Txn) error) (err error) {
 	x.open.RLock()
 	defer x.open.RUnlock()
 	if x.closed {
 		return store.ErrClosed
 	}
-	if err := x.db.View(fn); err != nil {
-		return fmt.Errorf("look up in index: %w", err)
+	if err := x.whole(); err != nil {
+		return err
 	}
-	return nil
+	defer caught(&err)()
+	return x.db.View(fn)
 }
 
 // keys is an iterator that reads no values until asked.

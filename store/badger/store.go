@@ -93,6 +93,7 @@ func Open(cfg Config) (*Store, error) {
 		}
 		s.done.Go(s.commitLoop)
 		s.done.Go(s.collectLoop)
+		s.done.Go(func() { s.index.inspectLoop(s.stop) })
 	}
 	return s, nil
 }

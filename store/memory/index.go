@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"crypto/sha256"
+	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -74,6 +75,9 @@ func (x *Index) Put(b *store.IndexBatch) error {
 	defer x.mu.Unlock()
 	if x.closed {
 		return store.ErrClosed
+	}
+	if b.After > x.checkpoint {
+		return fmt.Errorf("put into index: %w: it has come to arrival %d only", store.ErrRebuild, x.checkpoint)
 	}
 	for _, o := range b.Objects {
 		o.Values, o.Refs, o.Words = slices.Clone(o.Values), slices.Clone(o.Refs), slices.Clone(o.Words)
@@ -250,6 +254,9 @@ func (x *Index) Census(members []protocol.MemberID) ([]uint64, error) {
 	}
 	return out, nil
 }
+
+// Emptied never receives.
+func (x *Index) Emptied() <-chan struct{} { return nil }
 
 // Reset empties the index.
 func (x *Index) Reset() error {

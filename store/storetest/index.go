@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -248,6 +249,11 @@ func testIndexReset(t *testing.T, f Factory) {
 		if x.Count() != 0 || x.Checkpoint() != 0 {
 			t.Errorf("after reset: count %d, checkpoint %d", x.Count(), x.Checkpoint())
 		}
+		// Who goes on from where the index was would leave a gap.
+		if err := x.Put(&store.IndexBatch{Objects: objects, After: 2, Checkpoint: 3}); !errors.Is(err, store.ErrRebuild) || x.Checkpoint() != 0 {
+			t.Errorf("put after arrival 2: %v", err)
+		}
+		expect(t, "still empty", byValue(t, x, domain("x.example")), "")
 	}
 }
 
