@@ -15,7 +15,7 @@ const rootTitle = "tipmesh: share threat intelligence with members you trust. No
 // groups are the commands as the help lists them.
 var helpGroups = [...]struct{ name, commands string }{
 	{"Get in", "create  invite  join  run  demo"},
-	{"Know", "lookup  show  watch"},
+	{"Know", "lookup  search  show  watch"},
 	{"Say", "share  withdraw"},
 	{"Trust", "member  group  trust  roster  card"},
 	{"Keep", "status  backup  restore  verify  carry  version"},
@@ -68,7 +68,7 @@ func newRootCommand(gopts *GlobalOptions) *cobra.Command {
 	cmd.CompletionOptions.HiddenDefaultCmd = true
 	cmd.AddCommand(
 		newCreateCommand(gopts), newInviteCommand(gopts), newJoinCommand(gopts), newRunCommand(gopts), newDemoCommand(gopts),
-		newLookupCommand(gopts), newShowCommand(gopts), newWatchCommand(gopts), newShareCommand(gopts), newWithdrawCommand(gopts),
+		newLookupCommand(gopts), newSearchCommand(gopts), newShowCommand(gopts), newWatchCommand(gopts), newShareCommand(gopts), newWithdrawCommand(gopts),
 		newMemberCommand(gopts), newGroupCommand(gopts), newTrustCommand(gopts), newRosterCommand(gopts), newCardCommand(gopts),
 		newStatusCommand(gopts), newBackupCommand(gopts), newRestoreCommand(gopts), newVerifyCommand(gopts), newCarryCommand(gopts), newVersionCommand(gopts),
 	)

@@ -61,12 +61,28 @@ func TestBounds(t *testing.T) {
 	}
 }
 
+func TestAround(t *testing.T) {
+	text := strings.Repeat("é before ", 20) + "the\n\tVPNFilter  at evil[.]example[.]com " + strings.Repeat("after й ", 20)
+	for _, token := range []string{"vpnfilter", "vpnf", "evil.example.com"} {
+		got := Around(text, []string{token}, 80)
+		if !strings.Contains(got, "VPNFilter") || !strings.Contains(got, "evil") || len(got) > 80 || !utf8.ValidString(got) {
+			t.Errorf("%s: %q", token, got)
+		}
+	}
+	if got := Around(text, []string{"nothing"}, 80); got != "" {
+		t.Error(got)
+	}
+}
+
 func FuzzTokens(f *testing.F) {
 	for _, s := range []string{"CVE-2018-0296 é [.] hxxp://a[.]b.com/=?", "a=b@c.de", "type=report", "\u2028 x\u0000-1- '’s -"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		tokens := Tokens(MaxTokens, s)
+		if q := Around(s, tokens[:min(len(tokens), 1)], 40); len(q) > 40 {
+			t.Fatalf("%d bytes: %q", len(q), q)
+		}
 		if len(tokens) > MaxTokens {
 			t.Fatal(len(tokens))
 		}
