@@ -83,23 +83,24 @@ const mostRelated = 3_000
 // that they are of.
 func related(n int) (text string, of []store.Value) {
 	var b strings.Builder
+	seen := map[string]bool{}
 	for k, i := range sample(n, min(n/100, mostRelated)) {
-		v := value(i)
+		v, near := value(i), ""
 		switch {
 		case v.Type == "ipv4":
-			net, err := netip.MustParseAddr(v.Text).Prefix(20 + k%9)
-			if err != nil {
-				continue // no such length is asked for
+			if net, err := netip.MustParseAddr(v.Text).Prefix(20 + k%9); err == nil {
+				near = net.String()
 			}
-			b.WriteString(net.String())
 		case v.Type == "domain" && k%2 == 0:
-			b.WriteString("host" + strconv.Itoa(k) + "." + v.Text)
+			near = "host" + strconv.Itoa(k) + "." + v.Text
 		case v.Type == "domain":
-			b.WriteString("http://" + v.Text + "/path/" + strconv.Itoa(k))
-		default:
+			near = "http://" + v.Text + "/path/" + strconv.Itoa(k)
+		}
+		if near == "" || seen[near] {
 			continue
 		}
-		b.WriteByte('\n')
+		seen[near] = true
+		b.WriteString(near + "\n")
 		of = append(of, v)
 	}
 	return b.String(), of
