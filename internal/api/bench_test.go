@@ -47,3 +47,26 @@ func TestShareMany(t *testing.T) {
 		t.Errorf("show: %v", err)
 	}
 }
+
+// BenchmarkLookupMany looks many values up over the socket, half of which are
+// known.
+func BenchmarkLookupMany(b *testing.B) {
+	const n = 20_000
+	alder := found(b, protocol.Rules{})
+	var text strings.Builder
+	values := make([]string, 0, n)
+	for i := range n {
+		if i%2 == 0 {
+			fmt.Fprintf(&text, "h%d.kwaad.nl\n", i)
+		}
+		values = append(values, fmt.Sprintf("h%d.kwaad.nl", i))
+	}
+	alder.shareText(text.String(), func(q *ShareRequest) { q.Action, q.Timeout = "detect", time.Minute })
+	for b.Loop() {
+		sum, err := alder.Lookup(b.Context(), LookupRequest{Values: values}, func(*Finding) error { return nil })
+		if err != nil || sum.Values != n {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(n*b.N)/b.Elapsed().Seconds(), "values/s")
+}

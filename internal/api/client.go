@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"time"
 
+	jsonx "github.com/go-json-experiment/json"
+
 	"github.com/tipmesh/tipmesh/internal/home"
 )
 
@@ -124,8 +126,8 @@ func (c *Client) Lookup(ctx context.Context, r LookupRequest, fn func(*Finding) 
 		switch kind {
 		case "finding":
 			f := new(Finding)
-			if err := json.Unmarshal(line, f); err != nil {
-				return err
+			if err := jsonx.Unmarshal(line, f); err != nil {
+				return c.broken(ctx, err)
 			}
 			return fn(f)
 		case "summary":
@@ -296,17 +298,30 @@ func (c *Client) lines(ctx context.Context, method, path string, body any, fn fu
 		} else if err != nil {
 			return c.broken(ctx, err)
 		}
-		e := new(Error) // holds the kind, whatever the line is
-		if err := json.Unmarshal(line, e); err != nil {
-			return c.broken(ctx, err)
+		kind := lineKind(line)
+		if kind == "" || kind == "error" {
+			e := new(Error) // holds the kind, whatever the line is
+			if err := json.Unmarshal(line, e); err != nil {
+				return c.broken(ctx, err)
+			}
+			if kind = e.Kind; kind == "error" {
+				return e
+			}
 		}
-		if e.Kind == "error" {
-			return e
-		}
-		if err := fn(e.Kind, line); err != nil {
+		if err := fn(kind, line); err != nil {
 			return err
 		}
 	}
+}
+
+// lineKind reads the kind where it stands first, as in all our answers; else "".
+func lineKind(line []byte) string {
+	rest, ok := bytes.CutPrefix(line, []byte(`{"kind":"`))
+	kind, _, closed := bytes.Cut(rest, []byte(`"`))
+	if !ok || !closed || bytes.IndexByte(kind, '\\') >= 0 {
+		return ""
+	}
+	return string(kind)
 }
 
 // list reads an answer of many lines of one kind.

@@ -30,7 +30,7 @@ type Finding struct {
 	Kind    string `json:"kind"` // finding
 	Value   string `json:"value"`
 	Type    string `json:"type"`
-	Line    int    `json:"line,omitempty"` // of the text that was asked about
+	Line    int    `json:"line,omitzero"` // of the text that was asked about
 	Verdict string `json:"verdict"`
 	// Confidence is what supports the claims, 0 to 100, dissent aside.
 	Confidence   int           `json:"confidence"`
@@ -98,7 +98,7 @@ type Warninglist struct {
 	Name     string `json:"name"`
 	Entry    string `json:"entry"`
 	Meaning  string `json:"meaning"` // false_positive, known, sinkhole
-	HostOnly bool   `json:"host_only,omitempty"`
+	HostOnly bool   `json:"host_only,omitzero"`
 }
 
 // Report is a report that names one of the assertions.
@@ -123,8 +123,8 @@ type Near struct {
 type Warninglists struct {
 	Lists   int    `json:"lists"`
 	Values  int    `json:"values"`
-	LeftOut int    `json:"left_out,omitempty"` // files or entries that could not be used; the log names them
-	Fault   string `json:"fault,omitempty"`    // why the folder as a whole could not be read
+	LeftOut int    `json:"left_out,omitzero"` // files or entries that could not be used; the log names them
+	Fault   string `json:"fault,omitempty"`   // why the folder as a whole could not be read
 }
 
 // Skipped counts what was left out of an answer, by reason.
@@ -142,7 +142,7 @@ type Assertion struct {
 	Type        string    `json:"type"`
 	Says        string    `json:"says"`
 	Action      string    `json:"action,omitempty"` // block, detect, none
-	Confidence  *int      `json:"confidence,omitempty"`
+	Confidence  *int      `json:"confidence,omitzero"`
 	Reliability string    `json:"reliability"` // Admiralty code, as this member judges the other
 	Use         string    `json:"use"`         // what the member's intelligence may do here
 	TLP         string    `json:"tlp,omitempty"`
@@ -154,9 +154,9 @@ type Assertion struct {
 	Modified    time.Time `json:"modified,omitzero"`
 	Share       string    `json:"share,omitempty"`        // ref of the share it came in
 	RelayedFrom string    `json:"relayed_from,omitempty"` // STIX identity of its author, if that is not the member
-	Partial     bool      `json:"partial,omitempty"`      // its pattern asks for more than this value
+	Partial     bool      `json:"partial,omitzero"`       // its pattern asks for more than this value
 	Live        bool      `json:"live"`                   // neither revoked nor past its time
-	Revoked     bool      `json:"revoked,omitempty"`
+	Revoked     bool      `json:"revoked,omitzero"`
 	Claim       string    `json:"claim,omitempty"` // malicious, suspicious, harmless
 }
 
@@ -168,6 +168,7 @@ type LookupSummary struct {
 	UnreadLines []int          `json:"unread_lines"`
 	Searched    uint64         `json:"searched"` // objects held
 	TookS       float64        `json:"took_s"`
+	Skipped     []Skipped      `json:"skipped,omitempty"` // what was not searched
 }
 
 // Exit is 0 where anything malicious or suspicious is known, else 1.

@@ -35,6 +35,9 @@ const (
 	ReasonNothing         = "nothing" // nobody says anything
 )
 
+// nothing is the reason where nobody says anything.
+var nothing = Reason{ReasonNothing, "nobody here says anything of it; unknown is not safe"}
+
 // reasons tells what led to a verdict, what weighs most first.
 func reasons(f *Facts, w *weighing, r *Result, now time.Time) []Reason {
 	var out []Reason
@@ -62,7 +65,7 @@ func reasons(f *Facts, w *weighing, r *Result, now time.Time) []Reason {
 		add(ReasonContext, "%s about it without judging", plural(w.context, "object", "objects"))
 	}
 	if len(f.Assertions) == 0 && len(f.Lists) == 0 {
-		add(ReasonNothing, "nobody here says anything of it; unknown is not safe")
+		out = append(out, nothing)
 	}
 	return out
 }

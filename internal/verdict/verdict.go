@@ -139,6 +139,9 @@ type Result struct {
 
 // Of judges what is known of a value at a time.
 func Of(f *Facts, now time.Time) Result {
+	if len(f.Assertions)+len(f.Opinions)+len(f.Sightings)+len(f.Lists) == 0 { // most values of a log
+		return Result{Verdict: Unknown, Reasons: []Reason{nothing}}
+	}
 	w := weigh(f, now)
 	r := Result{Confidence: w.claims.percent(), Dissent: w.denials.percent(), Counted: w.counted, Sinkholed: w.sinkholed}
 	r.Verdict = word(w, &r)
