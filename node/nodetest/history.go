@@ -79,6 +79,8 @@ func Play(m *Mesh, steps int) *History {
 		h.start(i)
 	}
 	time.Sleep(3 * time.Second)
+	h.at(-1 - len(m.Members))
+	h.found(0) // so that there is one to change from the start
 	for k := range steps {
 		h.at(k)
 		h.step()

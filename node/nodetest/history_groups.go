@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/tipmesh/tipmesh/node"
@@ -67,26 +68,30 @@ func (h *History) found(i int) {
 	})
 }
 
-// anyGroup chooses one of the groups of a running node's member that may is true for.
-func (h *History) anyGroup(i int, may func(*audience.Group) bool) *audience.Group {
-	n := h.Members[i].Node
-	if n == nil {
-		return nil
+// anyGroup chooses one of the groups that may is true for, at a running node: from
+// the i-th on the first that has one.
+func (h *History) anyGroup(i int, may func(*Member, *audience.Group) bool) (*Member, *audience.Group) {
+	for k := range h.Members {
+		p := h.Members[(i+k)%len(h.Members)]
+		if p.Node == nil {
+			continue
+		}
+		list := slices.DeleteFunc(p.Node.Groups(), func(g *audience.Group) bool { return !may(p, g) })
+		if len(list) > 0 {
+			return p, list[h.rng.IntN(len(list))]
+		}
 	}
-	list := slices.DeleteFunc(n.Groups(), func(g *audience.Group) bool { return !may(g) })
-	if len(list) == 0 {
-		return nil
-	}
-	return list[h.rng.IntN(len(list))]
+	return nil, nil
 }
 
-// regroup has an owner or a deputy take somebody in, or put somebody out.
+// regroup has an owner or a deputy take somebody in, or put somebody out and share
+// at once, while who is out perhaps does not hear the other, or is not heard.
 func (h *History) regroup(i int) {
-	p := h.Members[i]
-	g := h.anyGroup(i, func(g *audience.Group) bool { return g.MayChange(p.ID) })
+	p, g := h.anyGroup(i, func(p *Member, g *audience.Group) bool { return g.MayChange(p.ID) })
 	if g == nil {
 		return
 	}
+	i = p.Index
 	n, put := p.Node, h.rng.IntN(2) == 0
 	var who []protocol.MemberID
 	if put {
@@ -98,6 +103,15 @@ func (h *History) regroup(i int) {
 		return
 	}
 	m := who[h.rng.IntN(len(who))]
+	alive, name := p.alive, h.confidedName()
+	if out := slices.IndexFunc(h.Members, func(p *Member) bool { return p.ID == m }); put && h.rng.IntN(3) == 0 {
+		way := [2]int{i, out}
+		if h.rng.IntN(2) == 0 {
+			way = [2]int{out, i}
+		}
+		h.set(func() { h.mute[way] = true })
+		h.say("one way only: %d does not reach %d", way[0], way[1])
+	}
 	h.behind(func(ctx context.Context) {
 		change := n.GroupAdd
 		if put {
@@ -105,55 +119,68 @@ func (h *History) regroup(i int) {
 		}
 		_, err := change(ctx, g.ID, m)
 		h.say("%d changes group %s: %s is out %v: %v", i, g.ID.Short(), h.nameOf(m), put, err)
+		if put && err == nil {
+			h.confided(p, alive, groupWriter{n: n, to: g.ID}, name)
+		}
 	})
 }
 
 // quit has a member leave a group.
 func (h *History) quit(i int) {
-	p := h.Members[i]
-	g := h.anyGroup(i, func(g *audience.Group) bool { return g.In(p.ID) && g.Owner != p.ID })
+	p, g := h.anyGroup(i, func(p *Member, g *audience.Group) bool { return g.In(p.ID) && g.Owner != p.ID })
 	if g == nil {
 		return
 	}
 	n := p.Node
-	h.behind(func(ctx context.Context) { h.say("%d leaves group %s: %v", i, g.ID.Short(), n.GroupLeave(ctx, g.ID)) })
+	h.behind(func(ctx context.Context) {
+		h.say("%d leaves group %s: %v", p.Index, g.ID.Short(), n.GroupLeave(ctx, g.ID))
+	})
 }
 
 // confide shares with a group.
 func (h *History) confide(i int) {
-	p := h.Members[i]
-	g := h.anyGroup(i, func(g *audience.Group) bool { return g.MayWrite(p.ID) })
+	p, g := h.anyGroup(i, func(p *Member, g *audience.Group) bool { return g.MayWrite(p.ID) })
 	if g == nil {
 		return
 	}
-	h.shares++
-	n, alive, name := p.Node, p.alive, fmt.Sprintf("confided-%d.com", h.shares)
-	h.behind(func(ctx context.Context) {
-		seen, ok := n.Group(g.ID)
-		if !ok {
-			return
-		}
-		readers, _, _ := n.ReadersIn(g.ID, "green")
-		a, err := h.writeAs(p, groupWriter{n, g.ID}, name)
-		if err != nil || !alive.Load() {
-			h.say("%s by %d for %s is not acknowledged: %v", name, i, g.ID.Short(), err)
-			return
-		}
-		h.say("%s by %d for %s, state %d", name, i, g.ID.Short(), seen.Head.Number)
-		h.note1(n, &a)
-		then, _, _ := n.ReadersIn(g.ID, "green")
-		readers = slices.DeleteFunc(slices.Clone(readers), func(m protocol.MemberID) bool { return !slices.Contains(then, m) })
-		h.set(func() { h.inside = append(h.inside, insider{a, seen, readers}) })
-	})
+	alive, name := p.alive, h.confidedName()
+	w := groupWriter{p.Node, g.ID, []uint64{0, 0, 1, 52}[h.rng.IntN(4)]}
+	h.behind(func(context.Context) { h.confided(p, alive, w, name) })
 }
 
+func (h *History) confidedName() string {
+	h.shares++
+	return fmt.Sprintf("confided-%d.com", h.shares)
+}
+
+// confided shares with a group, and remembers what its writer saw of it before.
+func (h *History) confided(p *Member, alive *atomic.Bool, w groupWriter, name string) {
+	seen, ok := w.n.Group(w.to)
+	if !ok {
+		return
+	}
+	readers, _, _ := w.n.ReadersIn(w.to, "green")
+	a, err := h.writeAs(p, w, name)
+	if err != nil || !alive.Load() {
+		h.say("%s by %d for %s is not acknowledged: %v", name, p.Index, w.to.Short(), err)
+		return
+	}
+	h.say("%s by %d for %s, state %d", name, p.Index, w.to.Short(), seen.Head.Number)
+	h.note1(w.n, &a)
+	then, _, _ := w.n.ReadersIn(w.to, "green")
+	readers = slices.DeleteFunc(slices.Clone(readers), func(m protocol.MemberID) bool { return !slices.Contains(then, m) })
+	h.set(func() { h.inside = append(h.inside, insider{a, seen, readers}) })
+}
+
+// groupWriter shares with a group what is kept for so many weeks; 0: for good.
 type groupWriter struct {
-	n  *node.Node
-	to protocol.AudienceID
+	n     *node.Node
+	to    protocol.AudienceID
+	weeks uint64
 }
 
 func (w groupWriter) Write(ctx context.Context, bundles [][]byte, tlp string) ([]store.Place, error) {
-	return w.n.WriteTo(ctx, w.to, bundles, tlp)
+	return w.n.WriteKept(ctx, w.to, bundles, tlp, w.weeks)
 }
 
 // note1 completes what is known of a share.
