@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/rand"
 	"slices"
+	"time"
 
 	"github.com/tipmesh/tipmesh/protocol"
 	"github.com/tipmesh/tipmesh/protocol/audience"
@@ -16,7 +17,29 @@ const (
 	maxHandStates = 128     // states in one answer
 	maxHandBytes  = 1 << 20 // and their bytes, more only by the last of them
 	leastMarks    = 64      // in one request, so that they tell nothing of how much is held
+	marksAtLeast  = 4096    // that may be told to all every askLeast
 )
+
+// marksFor is how many marks a request has where so much is held.
+func marksFor(held int) int {
+	size := leastMarks
+	for size < held && size < replica.MaxMarks {
+		size *= 2
+	}
+	return size
+}
+
+// askWithin is after how long all neighbours are asked at least: the longer the
+// more has to be named, so that it costs an idle mesh little.
+func (n *Node) askWithin() time.Duration {
+	held := n.keys.held()
+	n.groups.mu.Lock()
+	for _, b := range n.groups.by {
+		held += len(b.states)
+	}
+	n.groups.mu.Unlock()
+	return askLeast * time.Duration(max(1, marksFor(held)/marksAtLeast))
+}
 
 // markHeld names the epochs and states held in a request, so that only who has
 // them too knows which: their identifiers would tell who is in a group together. It
@@ -34,10 +57,7 @@ func (n *Node) markHeld(get *replica.GetEpochs) {
 		}
 	}
 	n.groups.mu.Unlock()
-	size := leastMarks
-	for size < len(marks) && size < replica.MaxMarks {
-		size *= 2
-	}
+	size := marksFor(len(marks))
 	for len(marks) < size {
 		var m replica.Mark
 		rand.Read(m[:])

@@ -169,7 +169,7 @@ func (k *keys) own(e *epoch) bool {
 const (
 	askAfter = time.Second     // for the grant usually comes by itself
 	askGap   = 5 * time.Second // between two rounds
-	askLeast = 5 * time.Minute // else: who lacks a state of a group cannot know
+	askLeast = 5 * time.Minute // else, or more: who lacks a state of a group cannot know; see askWithin
 )
 
 // seekEpochs asks all neighbours for epochs when an entry has begun to wait for
@@ -186,7 +186,7 @@ func (n *Node) seekEpochs() {
 			return false
 		}
 	}
-	anyway := time.NewTicker(askLeast)
+	anyway := time.NewTimer(n.askWithin())
 	defer anyway.Stop()
 	for {
 		select {
@@ -195,6 +195,7 @@ func (n *Node) seekEpochs() {
 			n.releaseReadable()
 			continue
 		case <-anyway.C:
+			anyway.Reset(n.askWithin())
 			n.keys.more.Store(true)
 		case <-n.ctx.Done():
 			return

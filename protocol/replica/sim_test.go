@@ -134,6 +134,7 @@ func (q *events) pop() event {
 }
 
 type world struct {
+	marks  int // in each request for epochs
 	t      *testing.T
 	seed   uint64
 	rng    *rand.Rand

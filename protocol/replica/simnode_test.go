@@ -218,6 +218,9 @@ func (n *simNode) send(s *stream, msg Message) {
 	if s == nil || !s.open {
 		return
 	}
+	if _, ok := msg.(*GetEpochs); ok && n.w.marks > 0 {
+		msg = &GetEpochs{Salt: protocol.Hash{1}, Held: make([]byte, n.w.marks*MarkLen)} // as a node fills it in
+	}
 	msg = n.wire(msg)
 	n.w.after(n.delay(&s.ask, s.to.wait), func() {
 		if s.stalled = s.stalled || n.w.deaf[[2]int{n.index, s.to.index}]; s.stalled || !s.open || !s.to.alive {
