@@ -259,7 +259,7 @@ func (n *Node) partsOf(bundle []byte, by protocol.MemberID, kept time.Duration) 
 				continue
 			}
 			values, _ := valuesOf(f.Values)
-			if x.until, err = n.endOf(&o, values); err != nil {
+			if x.until, err = n.endOf(&o, values, n.past); err != nil {
 				return err
 			}
 			if x.until > 0 {

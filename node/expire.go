@@ -39,9 +39,18 @@ func (n *Node) receivedNow() int64 {
 	return now
 }
 
+// Ended reports whether what an object says of values has ended at present, by its
+// author's end or by its lifetime: no way out gives it any more. Without values only
+// the author's end counts.
+func (n *Node) Ended(o *store.Object, values []store.Value) (bool, error) {
+	now := n.Present().UnixMilli()
+	end, err := n.endOf(o, values, func(at int64) bool { return at <= now })
+	return end > 0 && end <= now, err
+}
+
 // endOf is when what an object says of values ends, in milliseconds since 1970; 0:
-// never. Sightings count where it would have ended without.
-func (n *Node) endOf(o *store.Object, values []store.Value) (end int64, err error) {
+// never. Sightings count where it would be over without.
+func (n *Node) endOf(o *store.Object, values []store.Value, over func(at int64) bool) (end int64, err error) {
 	if len(values) == 0 {
 		return o.Summary.ValidUntil, nil
 	}
@@ -51,7 +60,7 @@ func (n *Node) endOf(o *store.Object, values []store.Value) (end int64, err erro
 		if !ends {
 			return 0, nil
 		}
-		if n.past(until.UnixMilli()) {
+		if over(until.UnixMilli()) {
 			seen, err := n.sightings(v)
 			if err != nil {
 				return 0, err

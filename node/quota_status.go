@@ -74,3 +74,15 @@ func (s *QuotaStatus) alerts() (out []string) {
 	}
 	return out
 }
+
+// Withheld is how many payloads of others are not held for lack of room.
+func (n *Node) Withheld() uint64 {
+	n.quota.mu.Lock()
+	room := len(n.quota.shut) == 0
+	n.quota.mu.Unlock()
+	if room {
+		return 0
+	}
+	q := n.Quotas()
+	return q.Absent()
+}

@@ -104,6 +104,9 @@ func runLookup(ctx context.Context, opts *LookupOptions, gopts *GlobalOptions, a
 			return err
 		}
 		stop()
+		for _, s := range summary.Skipped {
+			gopts.notef("not searched: %s %s", grouped(s.Count), clean(s.Text))
+		}
 		switch {
 		case gopts.JSON:
 			if err := gopts.print(summary); err != nil {

@@ -128,8 +128,12 @@ func sayObject(gopts *GlobalOptions, o *api.Object) {
 		}
 		says += "action " + clean(o.Handling.Action)
 	}
-	if !o.Live && o.Withdrawn == nil {
+	switch {
+	case o.Live || o.Withdrawn != nil:
+	case len(o.Versions) > 0 && o.Versions[0].Revoked:
 		says += "   (no longer in force)"
+	default:
+		says += "   (expired)"
 	}
 	gopts.sayf("  says      %s", orDash(says))
 	for _, v := range o.Values[min(1, len(o.Values)):] {

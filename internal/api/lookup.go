@@ -62,6 +62,7 @@ func (s *Server) lookup(w http.ResponseWriter, r *http.Request) error {
 			return nil
 		}
 	}
+	sum.Skipped = overQuota(s.n.Withheld())
 	sum.Searched, sum.TookS = s.n.Store().Index().Count(), time.Since(began).Seconds()
 	s.write(w, sum)
 	return nil
@@ -246,12 +247,6 @@ func (s *Server) decision(o *store.Object) trust.Decision {
 		return trust.Decision{Use: trust.UseBlock}
 	}
 	return s.n.Trust(o.Member)
-}
-
-// live tells whether an object still holds. One whose time has not begun does
-// too: clocks differ.
-func (s *Server) live(o *store.Object) bool {
-	return !o.Revoked && (o.Summary.ValidUntil == 0 || o.Summary.ValidUntil > s.now().UnixMilli())
 }
 
 func (s *Server) assertion(o *store.Object, d trust.Decision) Assertion {

@@ -28,7 +28,7 @@ type inquiry struct {
 }
 
 func (s *Server) inquire(r *LookupRequest) (*inquiry, error) {
-	q := &inquiry{s: s, held: r.Held, now: s.now(), lists: s.lists.current(time.Now()), lives: lifetime.Table(s.n.Roster().Rules.Lifetimes)}
+	q := &inquiry{s: s, held: r.Held, now: s.n.Present(), lists: s.lists.current(time.Now()), lives: lifetime.Table(s.n.Roster().Rules.Lifetimes)}
 	switch {
 	case r.Near:
 		q.nearMost = mostNear
@@ -41,7 +41,7 @@ func (s *Server) inquire(r *LookupRequest) (*inquiry, error) {
 }
 
 // aside counts what a finding leaves out.
-type aside struct{ unused, revoked, unread, copies, crowded int }
+type aside struct{ unused, revoked, expired, unread, copies, crowded int }
 
 // finding judges what is known of a value. What the trust list says now decides,
 // whenever the objects came.
@@ -88,7 +88,9 @@ func (q *inquiry) finding(a asked, objects []store.Object) (*Finding, error) {
 		f.Reasons[i] = Reason(x)
 	}
 	for i := range f.Assertions {
-		f.Assertions[i].Live = slices.Contains(r.Counted, shown[i])
+		if f.Assertions[i].Live = slices.Contains(r.Counted, shown[i]); !f.Assertions[i].Live {
+			out.expired++
+		}
 	}
 	slices.SortStableFunc(f.Assertions, firstShown)
 	f.Skipped = out.skipped(f.Held)
@@ -111,6 +113,7 @@ func (a *aside) skipped(held int) (list []Skipped) {
 	for _, s := range []Skipped{
 		{"trust_use", a.unused, "said by members of whom nothing is used here"},
 		{node.ReasonRevoked, a.revoked, "withdrawn by who said it"},
+		{node.ReasonExpired, a.expired, "past their time: of no weight"},
 		{node.ReasonHeld, held, "said by members whose intelligence is held here"},
 		{node.ReasonUnreadable, a.unread, "opinions or sightings that cannot be read here"},
 		{node.ReasonDuplicate, a.copies, "copies of opinions or sightings whose author is a member itself"},

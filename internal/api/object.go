@@ -113,13 +113,16 @@ func (s *Server) object(o *store.Object) (*Object, error) {
 	}
 	out := &Object{Kind: "object", Audience: s.audienceName(s.audienceOf(o)), Ref: objectRef(o.ID), ID: o.ID, Type: o.Type, Member: s.name(o.Member), Says: o.Summary.Says,
 		Values: []Value{}, STIX: raw, Versions: []Version{}, Handling: Handling{TLP: o.Summary.TLP, Action: o.Summary.Action},
-		Share: shareRef(o.Summary.Share), Live: s.live(o), Received: at(o.Summary.Received), Relayed: o.Summary.CreatedBy}
+		Share: shareRef(o.Summary.Share), Received: at(o.Summary.Received), Relayed: o.Summary.CreatedBy}
 	for _, v := range s.n.Visible(versions) {
 		out.Versions = append(out.Versions, Version{Modified: at(v.Modified), Revoked: v.Revoked, Action: v.Summary.Action,
 			Received: at(v.Summary.Received), Says: v.Summary.Says})
 	}
 	facts := stix.FactsOf(stix.Object{Raw: raw})
 	out.Values = append(out.Values, valuesOf(&facts)...)
+	if out.Live, err = s.inForce(o, out.Values); err != nil {
+		return nil, err
+	}
 	out.Readers, out.Holders = s.reach(place)
 	out.Withdrawn = s.withdrawn(o, raw, place)
 	return out, nil

@@ -26,9 +26,15 @@ func quotasOf(q *node.QuotaStatus) Quotas {
 		out.Members = append(out.Members, QuotaUse{Member: Name{ID: u.Member.String(), Name: u.Handle}, UsedBytes: u.Bytes, LimitBytes: u.Limit,
 			Over: u.Over, Absent: u.Absent})
 	}
-	if n := q.Absent(); n > 0 {
-		out.Skipped = append(out.Skipped, Skipped{Reason: node.ReasonQuota, Count: int(n), // #nosec G115 -- fewer than entries
-			Text: "payloads of members that have reached their quota of the disk here"})
-	}
+	out.Skipped = overQuota(q.Absent())
 	return out
+}
+
+// overQuota counts payloads that are not held for lack of room.
+func overQuota(n uint64) []Skipped {
+	if n == 0 {
+		return nil
+	}
+	return []Skipped{{Reason: node.ReasonQuota, Count: int(n), // #nosec G115 -- fewer than entries
+		Text: "payloads of members that have reached their quota of the disk here"}}
 }

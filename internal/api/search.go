@@ -242,7 +242,7 @@ func (x *searching) stands(o *store.Object) (bool, error) {
 		x.sum.Held++
 		return false, nil
 	}
-	return true, nil
+	return s.inForceStill(o)
 }
 
 func (x *searching) hit(o *store.Object) Hit {

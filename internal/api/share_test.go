@@ -102,7 +102,8 @@ func TestShareSTIX(t *testing.T) {
 	}
 	// White space is all that the API's JSON loses.
 	// What was last said of a name in 2016 has lost all its weight.
-	if f := birch.find("odd.kwaad.nl"); f.Verdict != VerdictUnknown || len(f.Assertions) != 1 || f.Assertions[0].Live || f.Reasons[0].Code != "expired" {
+	if f := birch.find("odd.kwaad.nl"); f.Verdict != VerdictUnknown || len(f.Assertions) != 1 || f.Assertions[0].Live || f.Reasons[0].Code != "expired" ||
+		len(f.Skipped) != 1 || f.Skipped[0].Reason != "expired" || f.Skipped[0].Count != 1 || x.Object.Live {
 		t.Errorf("lookup: %+v", f)
 	}
 }
