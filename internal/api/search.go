@@ -231,6 +231,13 @@ func (x *searching) stands(o *store.Object) (bool, error) {
 	if !x.q.takes(o) || !s.live(o) || o.Arrival <= x.seen {
 		return false, nil
 	}
+	if o.Type == "indicator" { // its lifetime depends on what it is about
+		if c := x.content.of(o); c != nil {
+			if ok, err := s.inForce(o, c.values); !ok || err != nil {
+				return false, err
+			}
+		}
+	}
 	if ok, err := x.said(o); !ok || err != nil {
 		return false, err
 	}
@@ -246,7 +253,7 @@ func (x *searching) stands(o *store.Object) (bool, error) {
 }
 
 func (x *searching) hit(o *store.Object) Hit {
-	h := Hit{Kind: "hit", Ref: objectRef(o.ID), ID: o.ID, Type: o.Type, Title: o.Summary.Says, Member: x.s.name(o.Member), TLP: o.Summary.TLP,
+	h := Hit{Kind: "hit", Ref: objectRef(o.ID), ID: o.ID, Type: o.Type, Title: titleOf(o), Member: x.s.name(o.Member), TLP: o.Summary.TLP,
 		Time: at(o.Summary.Received)}
 	if isShare(o) {
 		h.Type, h.Ref = node.TypeShare, shareRef(o.ID)

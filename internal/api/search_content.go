@@ -2,6 +2,8 @@ package api
 
 import (
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/tipmesh/tipmesh/internal/stix"
 	"github.com/tipmesh/tipmesh/internal/words"
@@ -83,8 +85,28 @@ func (c *contents) open(arrival uint64) map[uint32]*content {
 func (x *content) snippet(found []string) string {
 	for i := len(x.prose) - 1; i >= 0; i-- { // the name comes first, and is the title
 		if text := words.Around(x.prose[i], found, maxSnippet); text != "" {
-			return text
+			return printable(text)
 		}
 	}
 	return ""
+}
+
+// printable takes out what could move a cursor, hide text or reorder it.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == utf8.RuneError || r == '\u2028' || r == '\u2029' {
+			return -1
+		}
+		return r
+	}, s)
+}
+
+// titleOf is the name of what has one: the first of what it says.
+func titleOf(o *store.Object) string {
+	switch o.Type {
+	case "indicator", "note", "opinion", "sighting":
+		return o.Summary.Says
+	}
+	name, _, _ := strings.Cut(o.Summary.Says, "; ")
+	return name
 }
