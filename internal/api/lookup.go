@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"path"
@@ -10,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	jsonx "github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/tipmesh/tipmesh/internal/observable"
@@ -18,9 +21,10 @@ import (
 )
 
 const (
-	lookupRun  = 1024
-	lookupPart = 64 // values that are judged by one goroutine
-	maxLookups = 1_000_000
+	lookupRun   = 1024
+	lookupPart  = 64 // values that are judged by one goroutine
+	lookupAhead = 2  // runs that are judged before they are written
+	maxLookups  = 1_000_000
 )
 
 // asked is one value to look up.
@@ -54,13 +58,9 @@ func (s *Server) lookup(w http.ResponseWriter, r *http.Request) error {
 	}
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	sum := LookupSummary{Kind: "summary", Values: len(all), Verdicts: map[string]int{}, UnreadLines: orEmpty(unread)}
-	for len(all) > 0 {
-		run := all[:min(len(all), lookupRun)]
-		all = all[len(run):]
-		if err := iq.run(r.Context(), w, run, &sum); err != nil {
-			s.write(w, s.coded(err)) // the answer has begun: the error is its last line
-			return nil
-		}
+	if err := iq.answer(r.Context(), w, all, &sum); err != nil {
+		s.write(w, s.coded(err)) // the answer has begun: the error is its last line
+		return nil
 	}
 	sum.Skipped = overQuota(s.n.Withheld())
 	sum.Searched, sum.TookS = s.n.Store().Index().Count(), time.Since(began).Seconds()
@@ -146,8 +146,46 @@ func readLookup(text string) (all []asked, unread []int, err error) {
 	return all, unread, nil
 }
 
-// run answers about some values, in their order.
-func (q *inquiry) run(ctx context.Context, w io.Writer, run []asked, sum *LookupSummary) error {
+// answer writes a line for each value, in their order. While some are written the
+// next ones are judged.
+func (q *inquiry) answer(ctx context.Context, w io.Writer, all []asked, sum *LookupSummary) error {
+	g, ctx := errgroup.WithContext(ctx)
+	judged := make(chan []part, lookupAhead)
+	g.Go(func() error {
+		defer close(judged)
+		for len(all) > 0 {
+			run := all[:min(len(all), lookupRun)]
+			all = all[len(run):]
+			parts, err := q.run(ctx, run)
+			if err != nil {
+				return err
+			}
+			select {
+			case judged <- parts:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		return nil
+	})
+	g.Go(func() error {
+		for parts := range judged {
+			for i := range parts {
+				for word, n := range parts[i].verdicts {
+					sum.Verdicts[word] += n
+				}
+				if _, err := w.Write(parts[i].lines.Bytes()); err != nil {
+					q.s.log.Debug("write answer", "err", err) // the caller has gone: the context ends too
+				}
+			}
+		}
+		return nil
+	})
+	return g.Wait()
+}
+
+// run judges some values.
+func (q *inquiry) run(ctx context.Context, run []asked) ([]part, error) {
 	var values []store.Value
 	var of []int // the value's place in run
 	for i, a := range run {
@@ -157,11 +195,11 @@ func (q *inquiry) run(ctx context.Context, w io.Writer, run []asked, sum *Lookup
 		}
 	}
 	if err := ctx.Err(); err != nil {
-		return err
+		return nil, err
 	}
 	found, err := q.s.n.Lookup(values)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	merged := make([][]store.Object, len(run))
 	for i := range found {
@@ -179,18 +217,7 @@ func (q *inquiry) run(ctx context.Context, w io.Writer, run []asked, sum *Lookup
 		to := min(from+lookupPart, len(run))
 		g.Go(func() error { return q.part(&parts[n], run[from:to], merged[from:to]) })
 	}
-	if err := g.Wait(); err != nil {
-		return err
-	}
-	for i := range parts {
-		for word, n := range parts[i].verdicts {
-			sum.Verdicts[word] += n
-		}
-		if _, err := w.Write(parts[i].lines.Bytes()); err != nil {
-			q.s.log.Debug("write answer", "err", err) // the caller has gone: the context ends too
-		}
-	}
-	return nil
+	return parts, g.Wait()
 }
 
 // part is a part of an answer.
@@ -211,7 +238,12 @@ func (q *inquiry) part(p *part, run []asked, objects [][]store.Object) error {
 			return err
 		}
 		p.verdicts[f.Verdict]++
-		q.s.write(&p.lines, f)
+		// What others wrote need not be UTF-8. This package is several times as fast
+		// as encoding/json.
+		if err := jsonx.MarshalWrite(&p.lines, f, jsontext.AllowInvalidUTF8(true)); err != nil {
+			return fmt.Errorf("write a finding: %w", err)
+		}
+		p.lines.WriteByte('\n')
 	}
 	return nil
 }
