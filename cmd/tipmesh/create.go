@@ -61,6 +61,7 @@ type CreateOptions struct {
 	Recovery                                      []string
 	Answer, Erasure, CutOff, Fresh, Settle, Epoch durationFlag
 	Context                                       bool
+	Lifetimes                                     lifetimesFlag
 }
 
 func newCreateCommand(gopts *GlobalOptions) *cobra.Command {
@@ -89,6 +90,7 @@ hold for the whole mesh.`,
 	f.Var(&opts.Fresh, "freshness", "house rule: how long a roster counts as fresh")
 	f.Var(&opts.Settle, "settle", "house rule: time to rival a change of governors")
 	f.Var(&opts.Epoch, "epoch-wait", "house rule: wait for new keys after a removal")
+	f.Var(&opts.Lifetimes, "lifetime", "house rule: how long what is said holds, as url=14d,domain=60d")
 	return cmd
 }
 
@@ -128,7 +130,7 @@ func runCreate(opts *CreateOptions, gopts *GlobalOptions, name string) error {
 	}
 	rules := protocol.Rules{TLP: strings.ToLower(opts.TLP), PAP: strings.ToLower(opts.PAP), AnswerSeconds: seconds(opts.Answer),
 		ErasureSeconds: seconds(opts.Erasure), CutOffSeconds: seconds(opts.CutOff), FreshSeconds: seconds(opts.Fresh),
-		SettleSeconds: seconds(opts.Settle), EpochWaitMillis: uint64(opts.Epoch) / 1e6}
+		SettleSeconds: seconds(opts.Settle), EpochWaitMillis: uint64(opts.Epoch) / 1e6, Lifetimes: opts.Lifetimes.rules()}
 	if opts.Context {
 		rules.Context = 1
 	}

@@ -227,6 +227,7 @@ type RulesOptions struct {
 	TLP, PAP                                      string
 	Answer, Erasure, CutOff, Fresh, Settle, Epoch durationFlag
 	Context                                       bool
+	Lifetimes                                     lifetimesFlag
 }
 
 func newProposeRulesCommand(gopts *GlobalOptions, opts *ProposeOptions) *cobra.Command {
@@ -256,12 +257,13 @@ words.`,
 	f.Var(&rules.Fresh, "freshness", "how long a roster counts as fresh")
 	f.Var(&rules.Settle, "settle", "time to rival a change of governors")
 	f.Var(&rules.Epoch, "epoch-wait", "wait for new keys after a removal")
+	f.Var(&rules.Lifetimes, "lifetime", "how long what is said holds, as url=14d,domain=60d")
 	return cmd
 }
 
 // change gives the rules that flags and file ask for.
 func (o *RulesOptions) change(changed func(string) bool, args []string) (*api.HouseRules, error) {
-	q := &api.HouseRules{}
+	q := &api.HouseRules{Lifetimes: o.Lifetimes.change()}
 	if changed("tlp") {
 		if mayDo(strings.ToLower(o.TLP)) == "" {
 			return nil, fail(api.CodeInvalid, "", "--tlp %q: want clear, green, amber, amber+strict or red", o.TLP)
@@ -324,6 +326,7 @@ func rulesText(r *api.HouseRules) (out []string) {
 			out = append(out, x.name+" "+lasting(time.Duration(*x.n)*x.unit))
 		}
 	}
+	out = append(out, lifetimesText(r.Lifetimes)...)
 	if r.Text != nil {
 		out = append(out, fmt.Sprintf("%d bytes of text", len(*r.Text)))
 	}

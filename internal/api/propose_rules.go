@@ -25,11 +25,10 @@ func (s *Server) proposeRules(q *Propose) (protocol.Content, error) {
 			rules.Context = 1
 		}
 	}
-	for _, x := range []struct {
-		to   *uint64
-		from *float64
-	}{{&rules.AnswerSeconds, c.AnswerS}, {&rules.ErasureSeconds, c.ErasureS}, {&rules.CutOffSeconds, c.CutOffS},
-		{&rules.FreshSeconds, c.FreshS}, {&rules.SettleSeconds, c.SettleS}, {&rules.EpochWaitMillis, c.EpochWaitMS}} {
+	times := append(timesOf(&rules.Lifetimes, c.Lifetimes), ruleTime{&rules.AnswerSeconds, c.AnswerS}, ruleTime{&rules.ErasureSeconds, c.ErasureS},
+		ruleTime{&rules.CutOffSeconds, c.CutOffS}, ruleTime{&rules.FreshSeconds, c.FreshS}, ruleTime{&rules.SettleSeconds, c.SettleS},
+		ruleTime{&rules.EpochWaitMillis, c.EpochWaitMS})
+	for _, x := range times {
 		if x.from == nil {
 			continue
 		}
@@ -52,7 +51,8 @@ func rulesOf(r protocol.Rules) *HouseRules {
 	seconds := func(n int64) *float64 { f := float64(n); return &f }
 	strict := r.Context == 1
 	out := &HouseRules{TLP: &r.TLP, PAP: &r.PAP, Context: &strict, AnswerS: seconds(int64(r.AnswerSeconds)), ErasureS: seconds(r.Erasure()), // #nosec G115 -- at most ten years
-		CutOffS: seconds(int64(r.CutOffSeconds)), FreshS: seconds(r.Fresh()), SettleS: seconds(r.Settle()), EpochWaitMS: seconds(r.EpochWait())} // #nosec G115
+		CutOffS: seconds(int64(r.CutOffSeconds)), FreshS: seconds(r.Fresh()), SettleS: seconds(r.Settle()), EpochWaitMS: seconds(r.EpochWait()),
+		Lifetimes: lifetimesOf(r.Lifetimes)} // #nosec G115
 	if r.Text != "" {
 		out.Text = &r.Text
 	}

@@ -15,6 +15,8 @@ type HouseRules struct {
 	SettleS     *float64 `json:"settle_s,omitempty"`
 	EpochWaitMS *float64 `json:"epoch_wait_ms,omitempty"`
 	Text        *string  `json:"text,omitempty"`
+	// Lifetimes by type of value.
+	Lifetimes *Lifetimes `json:"lifetimes,omitempty"`
 }
 
 // Suspend says whom to suspend; zero ForS means the longest, 72 hours.
