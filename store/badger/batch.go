@@ -159,9 +159,11 @@ func (b *batch) add(o *store.Object) error {
 		if err := b.post(v, (*[32]byte)(b.sums[32*i:]), posting{[idLen]byte(id[:]), member}); err != nil {
 			return err
 		}
+		if err := b.flushFull(); err != nil {
+			return err
+		}
 	}
-	b.place(o, &id, []byte{})
-	return nil
+	return b.place(o, &id, []byte{})
 }
 
 // digests are those of the values of the object that is being put.
@@ -282,17 +284,30 @@ func (b *batch) post(v store.Value, sum *[32]byte, p posting) error {
 
 // place writes the rows by which references and words are found, or takes them
 // away where row is nil.
-func (b *batch) place(o *store.Object, id *[32]byte, row []byte) {
+func (b *batch) place(o *store.Object, id *[32]byte, row []byte) error {
 	for _, target := range o.Refs {
 		b.set(appendPlace(refKey(target), o, id), row)
+		if err := b.flushFull(); err != nil {
+			return err
+		}
 	}
 	for _, word := range o.Words {
 		b.set(appendPlace(tokenKey(word), o, id), row)
+		if err := b.flushFull(); err != nil {
+			return err
+		}
 	}
+	return nil
 }
 
-// full reports whether it is time to flush.
-func (b *batch) full() bool { return b.bytes >= flushBytes }
+// flushFull flushes where a transaction would grow too large. It may fall between
+// the rows of one object: the checkpoint tells that its arrival is to be fed again.
+func (b *batch) flushFull() error {
+	if b.bytes < flushBytes {
+		return nil
+	}
+	return b.flush(b.x.Checkpoint())
+}
 
 // flush writes what was changed, with the checkpoint.
 func (b *batch) flush(checkpoint uint64) error {

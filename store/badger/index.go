@@ -146,10 +146,8 @@ func (x *Index) Put(b *store.IndexBatch) error {
 			if err := w.add(&b.Objects[i]); err != nil {
 				return err
 			}
-			if w.full() {
-				if err := w.flush(x.Checkpoint()); err != nil {
-					return err
-				}
+			if err := w.flushFull(); err != nil {
+				return err
 			}
 		}
 		return w.flush(max(b.Checkpoint, x.Checkpoint()))
@@ -167,10 +165,8 @@ func (x *Index) Remove(objects []store.Object) error {
 			if err := w.take(&objects[i]); err != nil {
 				return err
 			}
-			if w.full() {
-				if err := w.flush(x.Checkpoint()); err != nil {
-					return err
-				}
+			if err := w.flushFull(); err != nil {
+				return err
 			}
 		}
 		return w.flush(x.Checkpoint())

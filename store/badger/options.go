@@ -17,7 +17,7 @@ import (
 // memtable.
 const (
 	memTableSize   = 8 << 20
-	memTableIndex  = 32 << 20
+	memTableIndex  = 16 << 20 // larger ones cost more to search than they save in compaction
 	valueLogSize   = 64 << 20
 	valueThreshold = 16 << 10 // headers and small payloads stay in the tree, which costs one sync a commit; what goes to the value log costs two
 )
@@ -55,11 +55,15 @@ func entriesOptions(dir string, cfg Config, log kv.Logger) kv.Options {
 func indexOptions(dir string, cfg Config, log kv.Logger) kv.Options {
 	o := baseOptions(dir, cfg, log)
 	o.SyncWrites = false
-	o.ValueThreshold = 64 << 10 // every row stays in the tree
+	o.ValueThreshold = 64 << 10 // nearly every row stays in the tree
 	o.MemTableSize = memTableIndex
+	o.BloomFalsePositive = 0.002 // most keys asked for when objects come are not there
 	o.BlockCacheSize = 64 << 20  // look-ups are by hash, all over the tree
 	o.IndexCacheSize = 256 << 20 // of all tables, or each look-up decrypts one; it grows with the tree only
-	o.ValueLogFileSize = 1 << 20
+	o.ValueLogFileSize = valueLogSize
+	if cfg.small {
+		o.ValueLogFileSize = 1 << 20
+	}
 	return o
 }
 

@@ -9,7 +9,9 @@ import (
 // take removes one version, unless another arrival brought it too, later.
 func (b *batch) take(o *store.Object) error {
 	id := sumOfID(o.ID)
-	b.place(o, &id, nil)
+	if err := b.place(o, &id, nil); err != nil {
+		return err
+	}
 	raw, err := b.get(objectKey(nil, &id))
 	if err != nil || raw == nil {
 		return err
@@ -242,6 +244,9 @@ values:
 			b.set(key, nil)
 		} else {
 			b.set(key, list.append(nil))
+		}
+		if err := b.flushFull(); err != nil {
+			return err
 		}
 	}
 	return nil

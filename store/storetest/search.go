@@ -180,3 +180,42 @@ func testIndexSearch(t *testing.T, f Factory) {
 	found, _, err := x.Search(store.Query{Tokens: []string{"fox"}, Limit: 10})
 	expect(t, "removed", inOrder(t, found, err), "4@10 3@10 1@10")
 }
+
+// testIndexWide puts an object with very many values and words, and a value that
+// very many objects have.
+func testIndexWide(t *testing.T, f Factory) {
+	h := f(t)
+	x := h.Open().Index()
+	const n = 30_000
+	wide := object("a", 1, 1)
+	for i := range n {
+		wide.Values, wide.Words = append(wide.Values, domain(fmt.Sprint(i, ".example"))), append(wide.Words, fmt.Sprint("word", i))
+	}
+	check(t, x.Put(&store.IndexBatch{Objects: []store.Object{wide}}))
+	for _, i := range []int{0, n / 2, n - 1} {
+		expect(t, "one of many values", byValue(t, x, wide.Values[i]), "a1@1")
+		found, _, err := x.Search(store.Query{Tokens: wide.Words[i : i+1], Limit: 1})
+		expect(t, "one of many words", names(t, found, err), "a1@1")
+	}
+	var many []store.Object
+	for i := range 3000 {
+		many = append(many, object("b", i+1, 1, domain("hot.example")))
+	}
+	for range 2 {
+		for at := 0; at < len(many); at += 100 {
+			check(t, x.Put(&store.IndexBatch{Objects: many[at : at+100]}))
+		}
+		if found, err := x.ByValue(domain("hot.example")); err != nil || len(found) != len(many) {
+			t.Errorf("%d objects have the value, %v", len(found), err)
+		}
+	}
+	check(t, x.Remove(many[:2000]))
+	check(t, x.Remove([]store.Object{wide}))
+	if found, err := x.ByValue(domain("hot.example")); err != nil || len(found) != 1000 {
+		t.Errorf("%d objects have the value after a removal, %v", len(found), err)
+	}
+	expect(t, "removed", byValue(t, x, wide.Values[7]), "")
+	if x.Count() != 1000 {
+		t.Errorf("count %d", x.Count())
+	}
+}

@@ -55,6 +55,7 @@ func Run(t *testing.T, f Factory) {
 		{"IndexNear", testIndexNear},
 		{"IndexReferring", testIndexReferring},
 		{"IndexSearch", testIndexSearch},
+		{"IndexWide", testIndexWide},
 		{"IndexReset", testIndexReset},
 		{"IndexReopen", testIndexReopen},
 	} {
