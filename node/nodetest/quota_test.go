@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tipmesh/tipmesh/internal/stix"
 	"github.com/tipmesh/tipmesh/node"
 	"github.com/tipmesh/tipmesh/protocol"
 	"github.com/tipmesh/tipmesh/protocol/replica"
@@ -35,7 +36,7 @@ func (m *Mesh) absent(at, of int) (count uint64) {
 }
 
 // bulky shares entries that do not compress, and gives their places.
-func (m *Mesh) bulky(i, count int) (names []string, places []store.Place) {
+func (m *Mesh) bulky(i, count int) (names []string, objs [][]stix.Object, places []store.Place) {
 	m.T.Helper()
 	for n := range count {
 		b := make([]byte, 16)
@@ -44,10 +45,20 @@ func (m *Mesh) bulky(i, count int) (names []string, places []store.Place) {
 			rand.Read(b)
 			list = append(list, fmt.Sprintf("%s-%d-%d.com", hex.EncodeToString(b), n, k))
 		}
-		_, at := m.publish(i, time.Time{}, list...)
-		names, places = append(names, list[0]), append(places, at)
+		said, at := m.publish(i, time.Time{}, list...)
+		names, objs, places = append(names, list[0]), append(objs, said), append(places, at)
 	}
-	return names, places
+	return names, objs, places
+}
+
+// reads counts the names that a node can look up.
+func (m *Mesh) reads(at, of int, names []string) (count int) {
+	for _, name := range names {
+		if m.Reads(at, of, name) {
+			count++
+		}
+	}
+	return count
 }
 
 // compared waits until nodes have compared themselves with their neighbours and
@@ -134,13 +145,14 @@ func TestHostileDiskFlood(t *testing.T) {
 // What there was no room for is fetched once there is: by a greater quota, or
 // because its author let something go.
 func TestQuotaIsNoLoss(t *testing.T) {
-	Run(t, Options{Nodes: 3, Seed: 521, Rules: shortGrace(), Quota: node.Quota{Member: 150 << 10}}, func(t *testing.T, m *Mesh) {
+	const quota = 150 << 10
+	Run(t, Options{Nodes: 3, Seed: 521, Rules: shortGrace(), Quota: node.Quota{Member: quota}}, func(t *testing.T, m *Mesh) {
 		m.StartAll()
 		time.Sleep(10 * time.Second)
-		names, places := m.bulky(1, 24)
+		names, objs, places := m.bulky(1, 24)
 		time.Sleep(2 * time.Minute)
 		lost := m.absent(0, 1)
-		if u := m.use(0, 1); lost == 0 || !u.Over || u.Absent != lost || u.Bytes > 150<<10 {
+		if u := m.use(0, 1); lost == 0 || !u.Over || u.Absent != lost || u.Bytes > quota {
 			t.Fatalf("lacks %d, %+v", lost, u)
 		}
 		s := m.Members[0].Node.Status(time.Time{})
@@ -156,16 +168,18 @@ func TestQuotaIsNoLoss(t *testing.T) {
 		if m.Reads(0, 1, "late.com") || !m.Reads(0, 2, "other.com") {
 			t.Error("node 0 reads what it should not, or not what it should")
 		}
-		var objs []string
-		for at, name := range names {
-			if m.Reads(0, 1, name) && len(objs) < 6 {
-				objs = append(objs, name)
-				m.must(m.Members[1].Node.Erase(t.Context(), places[at])) // changes nothing: it holds
-			}
+		before := m.reads(0, 1, names)
+		for at := range 4 { // they are held there
+			m.withdraw(1, places[at], objs[at]...)
 		}
-		time.Sleep(graceOfTests + 30*time.Minute)
-		if got := m.absent(0, 1); got != lost+1 {
-			t.Errorf("%d absent, %d before", got, lost)
+		time.Sleep(afterGrace)
+		m.compared(m.All()...)
+		m.gone(places[0], objs[0][0], true, 0, 1)
+		if after := m.reads(0, 1, names[4:]); after <= before-4 {
+			t.Errorf("%d entries are read after 4 of %d went", after, before)
+		}
+		if u := m.use(0, 1); u.Bytes > quota+quota/8 || !u.Over {
+			t.Errorf("%+v", u)
 		}
 		m.opt.Quota = node.Quota{}
 		for _, i := range []int{0, 2} {
