@@ -56,7 +56,7 @@ func TestScript(t *testing.T) {
 			"start": cmdStart, "halt": cmdHalt, "kill9": cmdKill9, "mesh": cmdMesh,
 			"json": cmdJSON, "shareloop": cmdShareLoop, "foundall": cmdFoundAll, "golden": cmdGolden, "make": cmdMake,
 			"exits": cmdExits, "try": cmdTry, "glob": cmdGlob, "eventually": cmdEventually, "await": cmdAwait, "awaitgroup": cmdAwaitGroup, "cutoff": cmdCutOff, "joinstart": cmdJoinStart, "joinwait": cmdJoinWait,
-			"samewords": cmdSameWords, "stranger": cmdStranger, "spoil": cmdSpoil, "applied": cmdApplied,
+			"samewords": cmdSameWords, "fill": cmdFill, "stranger": cmdStranger, "spoil": cmdSpoil, "applied": cmdApplied,
 		},
 	})
 }

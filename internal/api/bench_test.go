@@ -49,7 +49,7 @@ func TestShareMany(t *testing.T) {
 }
 
 // BenchmarkLookupMany looks many values up over the socket, half of which are
-// known.
+// known, and again where it must be asked of each what others say of it.
 func BenchmarkLookupMany(b *testing.B) {
 	const n = 20_000
 	alder := found(b, protocol.Rules{})
@@ -62,11 +62,16 @@ func BenchmarkLookupMany(b *testing.B) {
 		values = append(values, fmt.Sprintf("h%d.kwaad.nl", i))
 	}
 	alder.shareText(text.String(), func(q *ShareRequest) { q.Action, q.Timeout = "detect", time.Minute })
-	for b.Loop() {
-		sum, err := alder.Lookup(b.Context(), LookupRequest{Values: values}, func(*Finding) error { return nil })
-		if err != nil || sum.Values != n {
-			b.Fatal(err)
+	lookUp := func(b *testing.B) {
+		for b.Loop() {
+			sum, err := alder.Lookup(b.Context(), LookupRequest{Values: values}, func(*Finding) error { return nil })
+			if err != nil || sum.Values != n {
+				b.Fatal(err)
+			}
 		}
+		b.ReportMetric(float64(n*b.N)/b.Elapsed().Seconds(), "values/s")
 	}
-	b.ReportMetric(float64(n*b.N)/b.Elapsed().Seconds(), "values/s")
+	b.Run("alone", lookUp)
+	alder.shareObjects(0, opinionJSON(1, alder.find("h0.kwaad.nl").Assertions[0].ID, "agree", ""))
+	b.Run("with opinions", lookUp)
 }
