@@ -31,6 +31,7 @@ type plan struct {
 	rows   map[string]bool
 	root   string // of the project
 	dir    string // for homes and stores
+	lists  string // folder of published lists, which need not be there
 	binary string // tipmesh
 	say    func(format string, args ...any)
 }
@@ -54,25 +55,29 @@ func main() {
 	rows := flag.String("rows", "", "parts to measure, of "+strings.Join(parts, ",")+"; empty: all")
 	write := flag.String("write", "", "file to write the page to, from the project's root: docs/performance.md")
 	dir := flag.String("dir", "", "folder for homes and stores, removed at the end; empty: the system's")
+	lists := flag.String("lists", "", "folder of published lists; empty: ../shared/data/lists from the project's root")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, *n, *rounds, *rows, *write, *dir); err != nil {
+	if err := run(ctx, &plan{n: *n, rounds: *rounds, lists: *lists}, *rows, *write, *dir); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, n, rounds int, rows, write, dir string) (err error) {
-	if n < 300 || rounds < 1 {
+func run(ctx context.Context, p *plan, rows, write, dir string) (err error) {
+	if p.n < 300 || p.rounds < 1 {
 		return errors.New("want at least 300 indicators and one share")
 	}
-	p := &plan{n: n, rounds: rounds, rows: map[string]bool{}, binary: os.Getenv(binaryEnv)}
+	p.binary = os.Getenv(binaryEnv)
 	if p.rows, err = readParts(rows); err != nil {
 		return err
 	}
 	if p.root, err = projectRoot(); err != nil {
 		return err
+	}
+	if p.lists == "" {
+		p.lists = filepath.Join(p.root, "..", "shared", "data", "lists")
 	}
 	if write != "" && len(p.rows) > 0 {
 		return errors.New("a page has all rows: give -write or -rows, not both")
@@ -98,6 +103,8 @@ func run(ctx context.Context, n, rounds int, rows, write, dir string) (err error
 		{[]string{"link"}, runLink},
 		{[]string{"bulk", "lookup", "serve"}, runBulk},
 		{[]string{"newcomer"}, runNewcomer},
+		{[]string{"search"}, runSearch},
+		{[]string{"lists"}, runLists},
 	} {
 		if !p.wants(part.names...) {
 			continue
@@ -122,7 +129,7 @@ func run(ctx context.Context, n, rounds int, rows, write, dir string) (err error
 }
 
 // parts are the names that -rows takes.
-var parts = []string{"alone", "share", "link", "bulk", "lookup", "serve", "newcomer"}
+var parts = []string{"alone", "share", "link", "bulk", "lookup", "serve", "newcomer", "search", "lists"}
 
 func readParts(text string) (map[string]bool, error) {
 	out := map[string]bool{}
