@@ -14,35 +14,52 @@ import (
 
 // ShowOptions are the flags of show.
 type ShowOptions struct {
-	STIX  bool
-	Entry bool
-	Out   string
+	STIX   bool
+	Thread bool
+	Diff   bool
+	Entry  bool
+	Out    string
 }
 
 func newShowCommand(gopts *GlobalOptions) *cobra.Command {
 	opts := &ShowOptions{}
 	cmd := &cobra.Command{
-		Use:   "show REF",
+		Use:   "show REF [V1 V2]",
 		Short: "Show one thing whole: an object or a share",
 		Long: `Show a share or an object whole. REF is a short name as share, lookup and show
 print it, such as share:9d2mq or 9d2mq, or a STIX identifier. Names that begin
-with member:, proposal: or group: show those.`,
-		Example: example("tipmesh show share:9d2mq", "tipmesh show indicator:5yqa1f2k --stix", "tipmesh show proposal:4k1ex", "tipmesh show share:9d2mq --entry --out talos.entry"),
-		Args:    countArgs(1, 1),
-		RunE:    func(cmd *cobra.Command, args []string) error { return runShow(cmd.Context(), opts, gopts, args) },
+with member:, proposal: or group: show those.
+
+An object is shown with what members said about it, what it has to do with, who
+may read it and who holds it. --diff compares two of its versions, counted from
+1, the oldest that is held: exit code 1 where they differ, as of diff.`,
+		Example: example("tipmesh show share:9d2mq", "tipmesh show indicator:5yqa1f2k --stix", "tipmesh show indicator:5yqa1f2k --thread",
+			"tipmesh show indicator:5yqa1f2k --diff 1 2", "tipmesh show proposal:4k1ex", "tipmesh show share:9d2mq --entry --out talos.entry"),
+		Args: func(cmd *cobra.Command, args []string) error {
+			if opts.Diff {
+				return countArgs(3, 3)(cmd, args)
+			}
+			return countArgs(1, 1)(cmd, args)
+		},
+		RunE: func(cmd *cobra.Command, args []string) error { return runShow(cmd.Context(), opts, gopts, args) },
 	}
 	f := cmd.Flags()
 	f.BoolVar(&opts.STIX, "stix", false, "print the STIX object as its author wrote it")
+	f.BoolVar(&opts.Thread, "thread", false, "print only what members said about it, whole")
+	f.BoolVar(&opts.Diff, "diff", false, "say how version V2 differs from V1")
 	f.BoolVar(&opts.Entry, "entry", false, "write its signed entries, for tipmesh verify")
-	f.StringVarP(&opts.Out, "out", "o", "", "where --entry writes: a `file`")
+	f.StringVarP(&opts.Out, "out", "o", "", "write the STIX object, or with --entry that, to a `file`")
 	return cmd
 }
 
 func runShow(ctx context.Context, opts *ShowOptions, gopts *GlobalOptions, args []string) error {
-	if opts.Entry || opts.Out != "" {
+	if opts.Entry {
 		return runShowEntry(ctx, opts, gopts, args[0])
 	}
-	if !opts.STIX {
+	if opts.Diff {
+		return runShowDiff(ctx, gopts, args)
+	}
+	if !opts.STIX && !opts.Thread && opts.Out == "" {
 		switch kind, _, _ := strings.Cut(args[0], ":"); kind {
 		case "member":
 			return runMemberShow(ctx, gopts, args[0])
@@ -57,8 +74,12 @@ func runShow(ctx context.Context, opts *ShowOptions, gopts *GlobalOptions, args 
 		switch {
 		case err != nil:
 			return err
-		case opts.STIX && shown.Object == nil:
+		case (opts.STIX || opts.Thread || opts.Out != "") && shown.Object == nil:
 			return fail(api.CodeInvalid, "", "%s is a share, not a STIX object", args[0])
+		case (opts.STIX || opts.Out != "") && shown.Object.Gone:
+			return fail(api.CodeNotFound, "", "the payload of %s has gone: it was withdrawn or has expired", args[0])
+		case opts.Out != "":
+			return writeSTIX(gopts, opts.Out, shown.Object)
 		case opts.STIX:
 			return sayJSON(gopts, shown.Object.STIX)
 		case gopts.JSON && shown.Share != nil:
@@ -67,6 +88,8 @@ func runShow(ctx context.Context, opts *ShowOptions, gopts *GlobalOptions, args 
 			return gopts.print(shown.Object)
 		case shown.Share != nil:
 			sayShared(gopts, shown.Share)
+		case opts.Thread:
+			sayThread(gopts, shown.Object.Thread, true)
 		default:
 			sayObject(gopts, shown.Object)
 		}
@@ -114,7 +137,11 @@ func sayObject(gopts *GlobalOptions, o *api.Object) {
 	if len(o.Values) > 0 {
 		value = "   " + gopts.shown(o.Values[0].Text)
 	}
-	head := fmt.Sprintf("   by %s, TLP:%s", nameOf(&o.Member), upper(o.Handling.TLP))
+	version := ""
+	if n := len(o.Versions); n > 1 {
+		version = fmt.Sprintf(", version %d of %d", n, n)
+	}
+	head := fmt.Sprintf("   by %s%s, TLP:%s", nameOf(&o.Member), version, upper(o.Handling.TLP))
 	if columns(clean(o.Ref)+value+head) <= 80 {
 		gopts.sayf("%s", gopts.bold(clean(o.Ref)+value+head))
 	} else {
@@ -139,6 +166,7 @@ func sayObject(gopts *GlobalOptions, o *api.Object) {
 	for _, v := range o.Values[min(1, len(o.Values)):] {
 		gopts.sayf("  also      %s  %s", gopts.shown(v.Text), clean(v.Type))
 	}
+	sayForce(gopts, o)
 	gopts.sayf("  id        %s", clean(o.ID))
 	if o.Share != "" {
 		gopts.sayf("  in        %s", clean(o.Share))
@@ -154,11 +182,20 @@ func sayObject(gopts *GlobalOptions, o *api.Object) {
 			if v.Revoked {
 				action = "withdrawn"
 			}
-			gopts.sayf("  %s  %s %s", minute(v.Modified), action, clean(v.Says))
+			gopts.sayf("  %-2d %s  %s %s", v.N, minute(v.Modified), action, clean(v.Says))
 		}
 	}
+	if len(o.Thread) > 0 {
+		gopts.sayf("Thread")
+		sayThread(gopts, o.Thread, false)
+	}
+	sayRelations(gopts, o.Relations)
 	sayWithdrawn(gopts, o.Withdrawn)
-	gopts.sayf("Readers   %s (%s)   held by %d of %d", names(o.Readers), clean(o.Audience), o.Holders.Have, o.Holders.Of)
+	held := fmt.Sprintf("held by %d of %d", o.Holders.Have, o.Holders.Of)
+	if n := len(o.Holders.Missing); n > 0 && n <= listed {
+		held += ", not yet by " + names(o.Holders.Missing)
+	}
+	gopts.sayf("Readers   %s", wrap(append(strings.Fields(names(o.Readers)), "("+clean(o.Audience)+")  ", held), "", 80, 10))
 	for _, other := range o.Others {
 		gopts.sayf("Also by   %s   %s  TLP:%s", nameOf(&other.Member), clean(other.Says), upper(other.Handling.TLP))
 	}
@@ -192,6 +229,9 @@ func sayShared(gopts *GlobalOptions, s *api.SharedView) {
 		gopts.sayf("  action    %s", clean(s.Action))
 	}
 	gopts.sayf("  received  %s UTC   held by %d of %d", minute(s.Received), s.Holders.Have, s.Holders.Of)
+	if s.Gone {
+		gopts.sayf("  gone      the record of a part of it was erased")
+	}
 	sayWithdrawn(gopts, s.Withdrawn)
 	var rows [][]string
 	for _, o := range s.Objects {

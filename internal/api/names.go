@@ -52,7 +52,7 @@ func (s *Server) names(ids []protocol.MemberID) []Name {
 // find finds a member by handle, alias of ours, short name or ID.
 func (s *Server) find(who string) (*trust.Member, error) {
 	r := s.n.Roster()
-	text := strings.ToLower(strings.TrimSpace(who))
+	text := strings.TrimPrefix(strings.ToLower(strings.TrimSpace(who)), "member:")
 	if m, ok := r.ByHandle(text); ok {
 		return m, nil
 	}
@@ -67,7 +67,7 @@ func (s *Server) find(who string) (*trust.Member, error) {
 		}
 	}
 	var found []*trust.Member
-	code := strings.TrimPrefix(text, "member:")
+	code := text
 	for _, m := range r.Members {
 		if len(code) >= protocol.RefLen && strings.HasPrefix(protocol.RefCode(m.ID.String(), 51), code) {
 			found = append(found, m)

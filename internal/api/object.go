@@ -45,6 +45,9 @@ func (s *Server) show(w http.ResponseWriter, r *http.Request) error {
 		shown = append(shown, *o)
 	}
 	shown[0].Others = shown[1:]
+	if err := s.thread(&shown[0]); err != nil {
+		return err
+	}
 	return s.answer(w, shown[0])
 }
 
@@ -104,28 +107,51 @@ func ambiguous(ref string, list []store.Object) error {
 // object shows one object in one member's name.
 func (s *Server) object(o *store.Object) (*Object, error) {
 	raw, place, err := s.raw(o)
-	if err != nil {
+	gone := err != nil && s.gone(place)
+	if err != nil && !gone {
 		return nil, err
 	}
-	versions, err := s.n.Store().Index().Versions(o.Member, o.ID)
+	versions, err := s.versions(o)
 	if err != nil {
 		return nil, err
 	}
 	out := &Object{Kind: "object", Audience: s.audienceName(s.audienceOf(o)), Ref: objectRef(o.ID), ID: o.ID, Type: o.Type, Member: s.name(o.Member), Says: o.Summary.Says,
 		Values: []Value{}, STIX: raw, Versions: []Version{}, Handling: Handling{TLP: o.Summary.TLP, Action: o.Summary.Action},
-		Share: shareRef(o.Summary.Share), Received: at(o.Summary.Received), Relayed: o.Summary.CreatedBy}
-	for _, v := range s.n.Visible(versions) {
-		out.Versions = append(out.Versions, Version{Modified: at(v.Modified), Revoked: v.Revoked, Action: v.Summary.Action,
-			Received: at(v.Summary.Received), Says: v.Summary.Says})
+		Share: shareRef(o.Summary.Share), Received: at(o.Summary.Received), Relayed: o.Summary.CreatedBy,
+		Thread: []Said{}, Relations: []Relation{}, Exports: []Export{}, Gone: gone,
+		ValidFrom: at(o.Summary.ValidFrom), ValidUntil: at(o.Summary.ValidUntil)}
+	for i := range versions {
+		out.Versions = append(out.Versions, versionOf(&versions[i], len(versions)-i))
 	}
-	facts := stix.FactsOf(stix.Object{Raw: raw})
-	out.Values = append(out.Values, valuesOf(&facts)...)
+	if gone {
+		out.STIX = json.RawMessage("null")
+	} else {
+		facts := stix.FactsOf(stix.Object{Raw: raw})
+		out.Values = append(out.Values, valuesOf(&facts)...)
+		out.KillChain = phases(raw)
+	}
 	if out.Live, err = s.inForce(o, out.Values); err != nil {
 		return nil, err
 	}
 	out.Readers, out.Holders = s.reach(place)
 	out.Withdrawn = s.withdrawn(o, raw, place)
 	return out, nil
+}
+
+// phases are the kill chain phases that an object names.
+func phases(raw []byte) (names []string) {
+	var x struct {
+		Phases []struct {
+			Name string `json:"phase_name"`
+		} `json:"kill_chain_phases"`
+	}
+	if json.Unmarshal(raw, &x) != nil {
+		return nil
+	}
+	for _, p := range x.Phases {
+		names = append(names, p.Name)
+	}
+	return names
 }
 
 func valuesOf(f *stix.Facts) (list []Value) {
@@ -223,7 +249,11 @@ func (s *Server) shareView(first *store.Object) (*SharedView, error) {
 			break
 		}
 		raw, place, err := s.raw(o)
-		if err != nil {
+		if err != nil && s.gone(place) {
+			view.Gone = true
+			places = append(places, place)
+			continue
+		} else if err != nil {
 			return nil, err
 		}
 		var grouping struct {

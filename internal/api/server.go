@@ -80,6 +80,7 @@ func New(n *node.Node, o Options) *Server {
 		"POST /v1/withdraw":                    s.withdraw,
 		"GET /v1/watch":                        s.watch,
 		"GET /v1/object/{ref}":                 s.show,
+		"GET /v1/object/{ref}/diff":            s.diff,
 		"GET /v1/members":                      s.members,
 		"GET /v1/members/{who}":                s.member,
 		"GET /v1/trust":                        s.trustList,

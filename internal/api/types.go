@@ -100,6 +100,14 @@ type Object struct {
 	// Others are the versions of the same object in other members' names.
 	Others    []Object   `json:"others,omitempty"`
 	Withdrawn *Withdrawn `json:"withdrawn,omitempty"`
+
+	Thread     []Said     `json:"thread"`    // oldest first
+	Relations  []Relation `json:"relations"` // oldest first
+	Exports    []Export   `json:"exports"`   // there are none yet
+	ValidFrom  time.Time  `json:"valid_from,omitzero"`
+	ValidUntil time.Time  `json:"valid_until,omitzero"`
+	KillChain  []string   `json:"kill_chain,omitempty"`
+	Gone       bool       `json:"gone,omitempty"` // its payload was erased: there is no STIX
 }
 
 // Value is an observable, live.
@@ -110,6 +118,7 @@ type Value struct {
 
 // Version is one version of an object, newest first.
 type Version struct {
+	N        int       `json:"n"` // from 1, the oldest that is held
 	Modified time.Time `json:"modified"`
 	Revoked  bool      `json:"revoked,omitempty"`
 	Action   string    `json:"action,omitempty"`
@@ -146,6 +155,7 @@ type SharedView struct {
 	Total     int            `json:"total"` // objects, where not all are listed
 	Holders   Holders        `json:"holders"`
 	Withdrawn *Withdrawn     `json:"withdrawn,omitempty"`
+	Gone      bool           `json:"gone,omitempty"` // the record of a part of it was erased
 }
 
 // ObjectLine is an object in a list.

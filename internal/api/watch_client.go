@@ -73,3 +73,10 @@ func dispatch(cursor, data string, fn func(cursor string, e *Event) error) error
 	}
 	return fn(cursor, e)
 }
+
+// Diff compares two versions of an object, counted from 1, the oldest held.
+func (c *Client) Diff(ctx context.Context, ref, from, to string) (*Diff, error) {
+	out := new(Diff)
+	q := url.Values{"from": {from}, "to": {to}}
+	return out, c.call(ctx, http.MethodGet, "/v1/object/"+url.PathEscape(ref)+"/diff?"+q.Encode(), nil, out)
+}

@@ -119,6 +119,7 @@ type wording struct {
 	Explanation string   `json:"explanation"`
 	Abstract    string   `json:"abstract"`
 	Content     string   `json:"content"`
+	Description string   `json:"description"`
 	ObjectRefs  []string `json:"object_refs"`
 	SightingOf  string   `json:"sighting_of_ref"`
 	Count       int      `json:"count"`
