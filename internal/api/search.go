@@ -59,7 +59,7 @@ func (s *Server) search(w http.ResponseWriter, r *http.Request) error {
 	}
 	x.sum.TookS = time.Since(began).Seconds()
 	s.write(w, &x.sum)
-	if x.saved != "" && req.After == "" && r.Context().Err() == nil {
+	if x.q.fresh && req.After == "" && r.Context().Err() == nil {
 		return s.sawSearch(r.Context(), x.saved, x.upTo)
 	}
 	return nil
@@ -231,13 +231,6 @@ func (x *searching) stands(o *store.Object) (bool, error) {
 	if !x.q.takes(o) || !s.live(o) || o.Arrival <= x.seen {
 		return false, nil
 	}
-	if o.Type == "indicator" { // its lifetime depends on what it is about
-		if c := x.content.of(o); c != nil {
-			if ok, err := s.inForce(o, c.values); !ok || err != nil {
-				return false, err
-			}
-		}
-	}
 	if ok, err := x.said(o); !ok || err != nil {
 		return false, err
 	}
@@ -249,7 +242,16 @@ func (x *searching) stands(o *store.Object) (bool, error) {
 		x.sum.Held++
 		return false, nil
 	}
-	return s.inForceStill(o)
+	if o.Type != "indicator" {
+		return true, nil
+	}
+	// Its lifetime depends on what it is about.
+	c := x.content.of(o)
+	if c == nil {
+		x.note("some indicators were left out: their entries are gone, or too many to open")
+		return false, nil
+	}
+	return s.inForce(o, c.values)
 }
 
 func (x *searching) hit(o *store.Object) Hit {
@@ -260,7 +262,7 @@ func (x *searching) hit(o *store.Object) Hit {
 	}
 	if x.snippets || o.Type == "indicator" {
 		if c := x.content.of(o); c != nil {
-			h.Values = c.values
+			h.Values = c.values[:min(len(c.values), mostHitValues)]
 			if x.snippets {
 				h.Snippet = c.snippet(x.q.shown)
 			}

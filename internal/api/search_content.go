@@ -66,7 +66,6 @@ func (c *contents) open(arrival uint64) map[uint32]*content {
 	// before it is kept.
 	_ = stix.Scan(bundle, func(ordinal int, _ []byte, f *stix.Facts) error {
 		x := &content{values: valuesOf(f)}
-		x.values = x.values[:min(len(x.values), mostHitValues)]
 		if f.Type != "grouping" {
 			for _, id := range f.Refs {
 				x.refs = append(x.refs, strings.Clone(id))

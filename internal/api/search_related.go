@@ -89,6 +89,7 @@ func (x *searching) through(set *objectSet, id string, list []store.Object) erro
 		}
 		c := x.content.of(&o)
 		if c == nil {
+			x.note("some relationships were not read: their entries are gone, or too many to open")
 			continue
 		}
 		for _, other := range c.refs {
@@ -188,6 +189,9 @@ func (x *searching) listed(list []store.Object) error {
 			together[k] = len(groups)
 		}
 		groups = append(groups, group{first: *o, count: 1})
+	}
+	if x.before != 0 {
+		x.unused, x.sum.Held = 0, 0 // told with the first page
 	}
 	for _, g := range groups {
 		if p := store.PositionOf(&g.first); x.before != 0 && p >= x.before {

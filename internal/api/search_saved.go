@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/tipmesh/tipmesh/store"
@@ -132,7 +133,7 @@ func (s *Server) saveSearch(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if len(list) >= mostSaved {
+	if len(list) >= mostSaved && !slices.ContainsFunc(list, func(k SavedSearch) bool { return k.Name == name }) {
 		return Errorf(CodeConflict, "%d searches are saved, no more are", len(list)).WithHint("tipmesh search --forget NAME")
 	}
 	if err := s.keepSearch(r.Context(), name, &keptSearch{Query: req.Query}); err != nil {

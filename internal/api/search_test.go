@@ -134,6 +134,18 @@ func BenchmarkSearch(b *testing.B) {
 	})
 }
 
+// BenchmarkSearchFamily asks for a family of 20,000 indicators: the most that one
+// filter by name reads.
+func BenchmarkSearchFamily(b *testing.B) {
+	alder := found(b, protocol.Rules{})
+	var text strings.Builder
+	for i := range 20_000 {
+		fmt.Fprintf(&text, "h%d.kwaad.nl\n", i)
+	}
+	alder.shareText(text.String()+"evil.kwaad.nl\n", func(q *ShareRequest) { q.Malware, q.Timeout = "VPNFilter", time.Minute })
+	measureSearch(b, alder, func() string { return "malware:VPNFilter" })
+}
+
 // measureSearch reports the median and the 99th part in a hundred of a search, over
 // the socket, and of one exact look-up.
 func measureSearch(b *testing.B, alder *running, query func() string) {
