@@ -52,7 +52,5 @@
 //	sightings     0. They tell that something is in use, not that it is bad:
 //	              what everyone has in its logs would become the worst of all.
 //	              They renew half of the lifetime (as in MISP they renew age).
-//	lifetimes     addresses and URLs 30 days, names and mail addresses 90,
-//	              hashes 5 years: the mesh's own table, which a charter may
-//	              replace. Ours.
+//	lifetimes     are the caller's: see internal/lifetime.
 package verdict

@@ -164,22 +164,6 @@ func word(w *weighing, r *Result) Word {
 	return Suspicious
 }
 
-// DefaultLifetime is how long assertions about a type of value hold where the
-// charter says nothing else; 0 is for ever. The types are those of
-// internal/observable.
-func DefaultLifetime(valueType string) time.Duration {
-	const day = 24 * time.Hour
-	switch valueType {
-	case "ipv4", "ipv6", "ipv4-net", "ipv6-net", "url":
-		return 30 * day
-	case "domain", "email":
-		return 90 * day
-	case "md5", "sha1", "sha256", "sha512":
-		return 5 * 365 * day
-	}
-	return 0
-}
-
 // ParseLevel reads STIX's opinion-enum.
 func ParseLevel(s string) (Level, bool) {
 	i := slices.Index([]string{"strongly-disagree", "disagree", "neutral", "agree", "strongly-agree"}, strings.TrimSpace(s))

@@ -189,12 +189,3 @@ func TestParseLevel(t *testing.T) {
 		t.Error("maybe is no level")
 	}
 }
-
-func TestDefaultLifetime(t *testing.T) {
-	for typ, want := range map[string]time.Duration{"ipv4": 30 * day, "ipv6-net": 30 * day, "url": 30 * day, "domain": 90 * day,
-		"email": 90 * day, "sha256": 1825 * day, "filename": 0} {
-		if got := verdict.DefaultLifetime(typ); got != want {
-			t.Errorf("%s: %v, want %v", typ, got, want)
-		}
-	}
-}
