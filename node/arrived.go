@@ -61,7 +61,7 @@ func (n *Node) Arrived(a store.Arrival) (*Arrived, error) {
 	if out.Bundle, err = n.openEntry(e); err != nil {
 		return gap(GapUnreadable)
 	}
-	out.Objects, err = Objects(out.Bundle, author.ID, author.Card.Identity, author.ID == n.cfg.Member, a.Number, 0)
+	out.Objects, err = Objects(out.Bundle, author.ID, author.Card.Identity, author.ID == n.cfg.Member, a.Number, out.Time)
 	if err != nil && len(out.Objects) == 0 {
 		return gap(GapMalformed)
 	}

@@ -91,7 +91,11 @@ func (t *telling) event(kind string) *Event {
 		if frame(o) || kindOf(o) != kind {
 			continue
 		}
-		if why := t.withheld(o); why != "" {
+		why := t.withheld(o)
+		if why == "" && t.ended(o) {
+			why = node.ReasonExpired
+		}
+		if why != "" {
 			withheld[why]++
 			continue
 		}
@@ -126,7 +130,7 @@ func (t *telling) head(e *Event, o *store.Object) {
 
 // finish completes an event; nil where the filter leaves nothing of it.
 func (t *telling) finish(e *Event, withheld map[string]int) *Event {
-	for _, why := range []string{trustUse, node.ReasonHeld, node.ReasonTLP} {
+	for _, why := range []string{trustUse, node.ReasonHeld, node.ReasonTLP, node.ReasonExpired} {
 		if n := withheld[why]; n > 0 {
 			e.Skipped = append(e.Skipped, Skipped{Reason: why, Count: n, Text: withheldText[why]})
 		}
@@ -147,9 +151,10 @@ func (t *telling) finish(e *Event, withheld map[string]int) *Event {
 const trustUse = "trust_use"
 
 var withheldText = map[string]string{
-	trustUse:        "of this member nothing is used here",
-	node.ReasonHeld: "what this member says is held apart here",
-	node.ReasonTLP:  "TLP:RED is for named people and not streamed",
+	trustUse:           "of this member nothing is used here",
+	node.ReasonHeld:    "what this member says is held apart here",
+	node.ReasonTLP:     "TLP:RED is for named people and not streamed",
+	node.ReasonExpired: "what it says has ended since",
 }
 
 // withheld is why an object is not told of, empty where it is.
@@ -163,6 +168,18 @@ func (t *telling) withheld(o *store.Object) string {
 		return node.ReasonTLP
 	}
 	return ""
+}
+
+// ended tells whether what an object says has ended: it leaves on no way then.
+func (t *telling) ended(o *store.Object) bool {
+	if o.Revoked {
+		return false
+	}
+	ended, err := t.s.n.Ended(o, o.Values)
+	if err != nil {
+		t.s.log.Warn("tell whether an object has ended", "err", err)
+	}
+	return ended
 }
 
 // passes asks the filter. What is about other objects passes as they do.

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +16,7 @@ import (
 	"github.com/tipmesh/tipmesh/internal/home"
 	"github.com/tipmesh/tipmesh/node"
 	"github.com/tipmesh/tipmesh/protocol"
+	"github.com/tipmesh/tipmesh/protocol/trust"
 	"github.com/tipmesh/tipmesh/store"
 )
 
@@ -235,6 +237,54 @@ func TestWatchKinds(t *testing.T) {
 		{Since: "yesterday"}, {Since: "-5m"}} {
 		if err := alder.Watch(t.Context(), bad, nil); code(err) != CodeInvalid && code(err) != CodeNotFound {
 			t.Errorf("%+v: %v", bad, err)
+		}
+	}
+}
+
+// What is over, for named people, or of members of whom nothing is used is counted
+// and not told.
+func TestWatchWithheld(t *testing.T) {
+	alder := found(t, protocol.Rules{})
+	birch := alder.invited("birch")
+	object := func(n int, more string) string {
+		return fmt.Sprintf(`{"type":"indicator","spec_version":"2.1","id":"indicator--0c1ae6e2-2f1e-4b0a-9d3c-6a4e0d0f1a%02d","created":"2018-05-21T11:02:00.000Z",`+
+			`"modified":"2018-05-21T11:02:00.000Z","pattern":"[domain-name:value = 'withheld%d.com']","pattern_type":"stix","valid_from":"2018-05-21T11:02:00Z"%s}`, n, n, more)
+	}
+	red := `,"object_marking_refs":["marking-definition--e828b379-4e03-4974-9ac4-e53a884c97c1"]`
+	for i, more := range []string{`,"valid_until":"2018-05-22T00:00:00Z"`, red} {
+		bundle := `{"type":"bundle","id":"bundle--0c1ae6e2-2f1e-4b0a-9d3c-6a4e0d0f1a14","objects":[` + object(i, more) + `]}`
+		if _, err := alder.home.Node.Write(t.Context(), [][]byte{[]byte(bundle)}, "amber"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	birch.inStep()
+	for _, use := range []trust.Use{trust.UseRead, trust.UseHold, trust.UseNone} {
+		id := alder.home.Node.Member()
+		d := birch.home.Node.Trust(id)
+		d.Use = use
+		if _, err := birch.home.Node.SetTrust(&id, d); err != nil {
+			t.Fatal(err)
+		}
+		want := map[trust.Use]string{trust.UseRead: "[expired tlp_reach]", trust.UseHold: "[held held]", trust.UseNone: "[trust_use trust_use]"}[use]
+		var got []string
+		stop := errors.New("all")
+		err := birch.Watch(t.Context(), WatchRequest{Since: "all"}, func(_ string, e *Event) error {
+			if e == nil {
+				return nil
+			}
+			if raw, err := json.Marshal(e); err != nil || strings.Contains(string(raw), "withheld") || e.Total != 0 {
+				t.Errorf("%s told: %s", use, raw)
+			}
+			for _, s := range e.Skipped {
+				got = append(got, s.Reason)
+			}
+			if len(got) == 2 {
+				return stop
+			}
+			return nil
+		})
+		if !errors.Is(err, stop) || fmt.Sprint(got) != want {
+			t.Errorf("%s: %v, want %s: %v", use, got, want, err)
 		}
 	}
 }
