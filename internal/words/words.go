@@ -142,7 +142,7 @@ const longestValue = 1024
 // value takes a piece between blanks as a value, if it is one.
 func (c *cutter) value(piece string) bool {
 	piece = strings.Trim(piece, around)
-	if len(piece) > longestValue || strings.IndexAny(piece, ".:@") < 0 {
+	if len(piece) > longestValue || !strings.ContainsAny(piece, ".:@") {
 		return false
 	}
 	v, err := observable.Parse(piece)
