@@ -206,6 +206,8 @@ func (s *Server) coded(err error) *Error {
 		return Errorf(CodeDenied, "%v", err).WithHint("see tipmesh group show; anyone can create another group")
 	case errors.Is(err, node.ErrStopped):
 		return Errorf(CodeDenied, "%v", err).WithHint("see tipmesh status")
+	case errors.Is(err, store.ErrRebuild):
+		return Errorf(CodeUnavailable, "%v", err).WithHint("the index was damaged; ask again once it is complete, see tipmesh status")
 	case errors.Is(err, store.ErrDiskFull):
 		return Errorf(CodeUnavailable, "%v", err).WithHint("make room on the disk of this home, then do it again")
 	case errors.Is(err, protocol.ErrMalformed):
