@@ -260,7 +260,7 @@ func (x *searching) hit(o *store.Object) Hit {
 	if isShare(o) {
 		h.Type, h.Ref = node.TypeShare, shareRef(o.ID)
 	}
-	if x.snippets || o.Type == "indicator" {
+	if x.snippets && (x.content.has(o) || len(x.content.have) < mostOpened) || o.Type == "indicator" {
 		if c := x.content.of(o); c != nil {
 			h.Values = c.values[:min(len(c.values), mostHitValues)]
 			if x.snippets {

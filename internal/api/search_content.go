@@ -52,6 +52,9 @@ func (c *contents) of(o *store.Object) *content {
 	return in[o.Ordinal]
 }
 
+// has tells whether an object's entry has been opened.
+func (c *contents) has(o *store.Object) bool { return c.have[o.Arrival] != nil }
+
 func (c *contents) open(arrival uint64) map[uint32]*content {
 	place, err := c.s.n.PlaceOf(arrival)
 	if err != nil {
