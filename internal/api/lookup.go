@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/tipmesh/tipmesh/internal/observable"
+	"github.com/tipmesh/tipmesh/protocol"
 	"github.com/tipmesh/tipmesh/protocol/trust"
 	"github.com/tipmesh/tipmesh/store"
 )
@@ -203,10 +204,10 @@ func (q *inquiry) run(ctx context.Context, run []asked) ([]part, error) {
 	}
 	merged := make([][]store.Object, len(run))
 	for i := range found {
-		for _, o := range found[i] {
-			if !holds(merged[of[i]], o) {
-				merged[of[i]] = append(merged[of[i]], o)
-			}
+		if of := of[i]; merged[of] == nil {
+			merged[of] = found[i]
+		} else {
+			merged[of] = join(merged[of], found[i])
 		}
 	}
 	parts := make([]part, (len(run)+lookupPart-1)/lookupPart)
@@ -248,14 +249,23 @@ func (q *inquiry) part(p *part, run []asked, objects [][]store.Object) error {
 	return nil
 }
 
-// holds tells whether an object that is about both twins is there already.
-func holds(list []store.Object, o store.Object) bool {
-	for _, x := range list {
-		if x.Member == o.Member && x.ID == o.ID {
-			return true
+// join adds what is about a value's twin to what is about the value, once where
+// an object is about both.
+func join(list, more []store.Object) []store.Object {
+	type key struct {
+		member protocol.MemberID
+		id     string
+	}
+	seen := make(map[key]bool, len(list))
+	for i := range list {
+		seen[key{list[i].Member, list[i].ID}] = true
+	}
+	for _, o := range more {
+		if !seen[key{o.Member, o.ID}] {
+			list = append(list, o)
 		}
 	}
-	return false
+	return list
 }
 
 // twins gives a value and, for a URL, what it is with the other scheme.

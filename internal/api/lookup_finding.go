@@ -3,6 +3,7 @@ package api
 import (
 	"cmp"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/tipmesh/tipmesh/internal/lifetime"
@@ -25,10 +26,13 @@ type inquiry struct {
 	lists    *warninglist.Set
 	lives    lifetime.Table
 	refs     *references
+	// identities are asked for only where something is relayed.
+	identities func() map[string]protocol.MemberID
 }
 
 func (s *Server) inquire(r *LookupRequest) (*inquiry, error) {
 	q := &inquiry{s: s, held: r.Held, now: s.n.Present(), lists: s.lists.current(time.Now()), lives: lifetime.Table(s.n.Roster().Rules.Lifetimes)}
+	q.identities = sync.OnceValue(s.identities)
 	switch {
 	case r.Near:
 		q.nearMost = mostNear
@@ -88,7 +92,7 @@ func (q *inquiry) finding(a asked, objects []store.Object) (*Finding, error) {
 		f.Reasons[i] = Reason(x)
 	}
 	for i := range f.Assertions {
-		if f.Assertions[i].Live = slices.Contains(r.Counted, shown[i]); !f.Assertions[i].Live {
+		if _, f.Assertions[i].Live = slices.BinarySearch(r.Counted, shown[i]); !f.Assertions[i].Live {
 			out.expired++
 		}
 	}
@@ -133,7 +137,10 @@ func (q *inquiry) fact(o *store.Object, d trust.Decision) verdict.Assertion {
 		ValidUntil: at(o.Summary.ValidUntil), Revoked: o.Revoked,
 		Sinkholed: o.Type == "indicator" && stix.Sinkholed(o.Summary.Says)}
 	if o.Summary.CreatedBy != "" {
-		v.Origin = q.s.origin(o.Summary.CreatedBy)
+		v.Origin = o.Summary.CreatedBy
+		if m, ok := q.identities()[v.Origin]; ok {
+			v.Origin = q.s.source(m)
+		}
 	}
 	return v
 }
@@ -180,14 +187,6 @@ func (s *Server) source(id protocol.MemberID) string {
 	return m.Handle
 }
 
-// origin names whoever a STIX identity is of: a member where it is one's.
-func (s *Server) origin(identity string) string {
-	if m, ok := s.identity(identity); ok {
-		return s.source(m)
-	}
-	return identity
-}
-
 // identity finds the member that a STIX identity is of.
 func (s *Server) identity(id string) (protocol.MemberID, bool) {
 	for _, m := range s.n.Roster().Members {
@@ -196,6 +195,15 @@ func (s *Server) identity(id string) (protocol.MemberID, bool) {
 		}
 	}
 	return protocol.MemberID{}, false
+}
+
+// identities are the members by their STIX identities.
+func (s *Server) identities() map[string]protocol.MemberID {
+	out := map[string]protocol.MemberID{}
+	for _, m := range s.n.Roster().Members {
+		out[m.Card.Identity] = m.ID
+	}
+	return out
 }
 
 // warned asks the warninglists.

@@ -53,11 +53,13 @@ func (q *inquiry) refer(f *Finding, facts *verdict.Facts, said []store.Object, o
 		return nil
 	}
 	g := gathering{q: q, f: f, facts: facts, out: out, opinions: map[[2]string]opined{}, seen: map[sharedObject]bool{}}
+	asked := map[string]bool{}
 	for i := range said {
 		id := said[i].ID
-		if slices.ContainsFunc(said[:i], func(o store.Object) bool { return o.ID == id }) {
+		if asked[id] {
 			continue // another member's copy
 		}
+		asked[id] = true
 		list, err := q.s.n.Store().Index().Referring(id, mostReferring)
 		if err != nil {
 			return err
@@ -133,8 +135,7 @@ func (g *gathering) report(o *store.Object) {
 // word takes an opinion or a sighting. Nobody speaks for another member: a copy
 // of what one said does not count.
 func (g *gathering) word(about string, o *store.Object, d trust.Decision, again bool) {
-	s := g.q.s
-	if by, ok := s.identity(o.Summary.CreatedBy); ok && by != o.Member {
+	if by, ok := g.q.identities()[o.Summary.CreatedBy]; ok && by != o.Member {
 		if !again {
 			g.out.copies++
 		}
