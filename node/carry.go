@@ -128,6 +128,8 @@ func (n *Node) TakeEntries(list []RawEntry) (t Taken, gaps map[protocol.FeedID]s
 				t.Held++
 			case n.holds(in):
 				t.New++
+			case in.header.Seq <= held.Head && n.lacksPayload(in.header):
+				t.refuse(ReasonQuota, 1) // its header is held
 			case in.header.Seq <= held.Head:
 				t.refuse(ReasonFork, 1)
 			case in.header.Node != n.key && reason != "":

@@ -267,3 +267,9 @@ func (n *Node) settled(feeds ...protocol.FeedID) []protocol.FeedID {
 	}
 	return feeds
 }
+
+// lacksPayload reports whether an entry's header is held and its payload is not.
+func (n *Node) lacksPayload(h *protocol.Header) bool {
+	e, err := n.store.Entry(store.Place{Feed: h.Feed, Seq: h.Seq})
+	return err == nil && e.Header.ID() == h.ID() && e.Payload == nil
+}

@@ -302,7 +302,7 @@ var whyCarried = []struct{ reason, as, text string }{
 	{node.ReasonNotAdmitted, node.ReasonNotAdmitted, "by who may not, or beyond where the feed ends"},
 	{node.ReasonHeld, node.ReasonHeld, "of a node whose feed has forked"},
 	{node.ReasonFork, node.ReasonHeld, "contradicts an entry held here: a fork"},
-	{node.ReasonQuota, node.ReasonQuota, "more feeds than one node may have"},
+	{node.ReasonQuota, node.ReasonQuota, "more than one node or member may have here"},
 	{node.ReasonGap, node.ReasonGap, "entries before it are missing"},
 }
 

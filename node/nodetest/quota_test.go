@@ -181,6 +181,10 @@ func TestQuotaIsNoLoss(t *testing.T) {
 		if u := m.use(0, 1); u.Bytes > quota+quota/8 || !u.Over {
 			t.Errorf("%+v", u)
 		}
+		_, entries := m.carried(1)
+		if taken, _, err := m.Members[0].Node.TakeEntries(entries); err != nil || taken.Refused[node.ReasonQuota] == 0 || taken.Refused[node.ReasonFork] > 0 {
+			t.Errorf("carried in: %+v, %v", taken, err)
+		}
 		m.opt.Quota = node.Quota{}
 		for _, i := range []int{0, 2} {
 			m.Stop(i)
