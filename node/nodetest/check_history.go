@@ -35,6 +35,8 @@ func (h *History) Check() {
 	h.checkOnlySpoiltHomesStop(in)
 	h.checkNothingIsCountedMalformed(in)
 	h.checkRemovalsHold(in)
+	h.checkRecovered(in)
+	h.checkFresh(in)
 	h.checkEveryRosterIsKnown()
 	for i, p := range h.Members {
 		if !slices.Contains(in, i) {

@@ -44,6 +44,8 @@ type History struct {
 	until     time.Time // the last suspension ends
 	withdrawn []*withdrawal
 	restored  int
+	rescued   *rescue                  // by recovery keys
+	staled    bool                     // governors were away for long
 	keys      map[protocol.Key]int     // whose every node key is that was used
 	ids       map[int][]*seal.Identity // of the member, what each node kept of them
 	log       []string
@@ -145,6 +147,8 @@ var steps = []struct {
 	{3, (*History).join},
 	{3, (*History).move},
 	{1, (*History).elect},
+	{2, (*History).recover},
+	{3, (*History).stale},
 	{2, (*History).found},
 	{4, (*History).regroup},
 	{1, (*History).quit},
@@ -302,6 +306,9 @@ func (h *History) heal() {
 		}
 	}
 	h.say("all healed")
+	if h.rescued != nil { // whoever threw a disk away may have lost them
+		h.handIn(0, append(h.rescued.by, h.rescued.change)...)
+	}
 	h.writes.Wait()
 	time.Sleep(max(0, time.Until(h.until)))
 	h.sweep()

@@ -95,7 +95,7 @@ func (h *History) readmit(int) {
 	m := out[h.rng.IntN(len(out))]
 	i := slices.IndexFunc(h.Members, func(p *Member) bool { return p.ID == m.ID })
 	p := h.Members[i]
-	if h.away[i] || h.moving[i] != nil || h.copied[i] || h.cardOf(p) != m.CardID {
+	if h.away[i] || h.moving[i] != nil || p.key == nil || h.copied[i] || h.cardOf(p) != m.CardID {
 		return
 	}
 	h.say("readmit %d", i)
@@ -304,7 +304,10 @@ func (h *History) elect(int) {
 		return
 	}
 	r := g.Node.Roster()
-	list := []protocol.MemberID{h.Members[0].ID}
+	var list []protocol.MemberID
+	if h.Members[0].key != nil {
+		list = append(list, h.Members[0].ID)
+	}
 	if h.rng.IntN(3) > 0 {
 		for _, k := range h.rng.Perm(len(h.Members)) {
 			m, ok := r.Member(h.Members[k].ID)
@@ -313,18 +316,12 @@ func (h *History) elect(int) {
 			}
 		}
 	}
-	if slices.Equal(protocol.Sorted(list), r.Governors) || slices.ContainsFunc(r.Proposals, func(p *trust.Proposal) bool {
+	if len(list) == 0 || slices.Equal(protocol.Sorted(list), r.Governors) || slices.ContainsFunc(r.Proposals, func(p *trust.Proposal) bool {
 		return p.Kind == protocol.KindGovernors && p.State == trust.ProposalOpen
 	}) {
 		return
 	}
-	c := &protocol.Governors{Prev: r.Line, Governors: list, Threshold: uint64(len(list)/2 + 1)}
-	for _, p := range r.Proposals {
-		if p.Kind != protocol.KindGovernors && (p.State == trust.ProposalDone || p.State == trust.ProposalSuspends) {
-			c.Accepts = append(c.Accepts, p.ID)
-		}
-	}
-	protocol.Sorted(c.Accepts)
+	c := &protocol.Governors{Prev: r.Line, Governors: list, Threshold: uint64(len(list)/2 + 1), Accepts: accepts(r)}
 	h.say("%d governors", len(list))
 	h.propose(g, c)
 }

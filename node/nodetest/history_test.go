@@ -34,9 +34,12 @@ func TestHistories(t *testing.T) {
 		seed := *firstSeed + uint64(i)
 		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
 			nodes := 5 + int(seed)%(*mostNodes-4)
-			o := nodetest.Options{Nodes: nodes, Seed: seed, Exact: seed%3 == 0}
+			o := nodetest.Options{Nodes: nodes, Seed: seed, Exact: seed%3 == 0, Recovery: 3}
 			if seed%8 == 2 { // takes a quarter of an hour more
 				o.Rules.ErasureSeconds = 60
+			}
+			if seed%6 == 3 { // takes a quarter of an hour more, once
+				o.Rules.FreshSeconds = 900
 			}
 			if onDisk(seed) {
 				o.Open = func(dir string) (store.Store, error) {

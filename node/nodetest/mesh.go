@@ -44,8 +44,8 @@ type Options struct {
 	Rules protocol.Rules // house rules, but for the TLP
 	Quota node.Quota     // of the disk of each node; read when it starts
 	Exact bool           // in histories: all clocks are right, and members are suspended
-	// Recovery are the recovery keys of the charter.
-	Recovery []protocol.Key
+	// Recovery is how many recovery keys the charter has.
+	Recovery int
 }
 
 // Mesh is a mesh of members with one node each. Member 0 founds it and is its
@@ -163,7 +163,7 @@ func New(t testing.TB, o Options) *Mesh {
 	}
 	founder := m.Members[0]
 	charter := m.sign(0, protocol.MeshID{}, &protocol.Charter{Name: "test", Threshold: 1,
-		Governors: []protocol.Key{protocol.KeyOf(founder.key)}, Recovery: m.opt.Recovery, Rules: m.rules()})
+		Governors: []protocol.Key{protocol.KeyOf(founder.key)}, Recovery: m.recoveryKeys(), Rules: m.rules()})
 	m.ID, m.line = protocol.MeshID(charter.ID()), charter.ID()
 	for i := range m.Members {
 		m.introduce(i)
