@@ -55,7 +55,7 @@ func (h *History) recover(i int) {
 	}
 	list := []protocol.MemberID{m.ID}
 	for _, j := range h.rng.Perm(len(h.Members))[:2] {
-		if x := h.steady(j); x != nil && slices.Contains(in, j) && !slices.Contains(list, x.ID) {
+		if x := h.steady(j); x != nil && !x.Governor && slices.Contains(in, j) && !slices.Contains(list, x.ID) {
 			list = append(list, x.ID)
 		}
 	}
