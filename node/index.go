@@ -56,12 +56,16 @@ func (n *Node) indexFrom(at uint64) (emptied bool) {
 	defer end()
 	var put atomic.Uint64 // how far the index has come
 	put.Store(at)
-	lost := func() bool { return n.store.Index().Checkpoint() < put.Load() }
+	lost := func() bool {
+		come := put.Load() // first: the other goroutine moves the checkpoint, then this
+		return n.store.Index().Checkpoint() < come
+	}
 	parsed := make(chan reading, 2)
 	n.spawn(func() {
 		defer close(parsed)
 		for at := at; ; {
-			if n.until(ctx, func() bool { return n.store.LastArrival() > at || lost() }) != nil || lost() {
+			again := false
+			if n.until(ctx, func() bool { again = lost(); return again || n.store.LastArrival() > at }) != nil || again {
 				return
 			}
 			r, err := n.readArrivals(at)
