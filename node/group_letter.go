@@ -54,7 +54,11 @@ func (n *Node) takeGroups(h *protocol.Header, states []*protocol.AudienceState, 
 		if had != nil {
 			t.from = had.from
 		} else if !n.groups.room(t, r) {
-			n.refused.add(ReasonQuota, 1)
+			reason := ReasonQuota
+			if _, known := r.Author(t.Signer); !known {
+				reason = ReasonNotAdmitted // yet: it is handed over in sync once the roster knows
+			}
+			n.refused.add(reason, 1)
 			continue
 		}
 		took = append(took, t)

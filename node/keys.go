@@ -325,8 +325,8 @@ func (n *Node) handOver(node protocol.Key, get *replica.GetEpochs) (*replica.Epo
 			if !r.Knows(e.Departures) {
 				continue
 			}
-		} else if g, ok := n.groups.get(e.Audience, r); !ok || !n.mayHave(r, g, m.ID, e.Epoch) {
-			continue
+		} else if g, ok := n.groups.get(e.Audience, r); m.ID != n.cfg.Member && (!ok || !n.mayHave(r, g, m.ID, e.Epoch)) {
+			continue // what this member was let have, its other nodes may have after it left too
 		}
 		if give = append(give, e.Epoch); len(give) == protocol.MaxGrantEpochs {
 			break
