@@ -33,11 +33,7 @@ func (r *references) read(o *store.Object) (said, bool) {
 	if r.room.Add(-1) < 0 {
 		return said{}, false
 	}
-	place, err := r.s.n.PlaceOf(o.Arrival)
-	if err != nil {
-		return said{}, false
-	}
-	bundle, err := r.s.n.Open(place)
+	bundle, _, err := r.s.bundleOf(o.Arrival)
 	if err != nil {
 		return said{}, false
 	}

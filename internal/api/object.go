@@ -173,13 +173,11 @@ func (s *Server) values(seen opened, o *store.Object) []Value {
 		in = map[int][]Value{}
 		seen[o.Arrival] = in
 		// What cannot be opened, since it was erased, has no values to show.
-		if place, err := s.n.PlaceOf(o.Arrival); err == nil {
-			if bundle, err := s.n.Open(place); err == nil {
-				_ = stix.Scan(bundle, func(ordinal int, _ []byte, f *stix.Facts) error {
-					in[ordinal] = valuesOf(f)
-					return nil
-				})
-			}
+		if bundle, _, err := s.bundleOf(o.Arrival); err == nil {
+			_ = stix.Scan(bundle, func(ordinal int, _ []byte, f *stix.Facts) error {
+				in[ordinal] = valuesOf(f)
+				return nil
+			})
 		}
 	}
 	return in[int(o.Ordinal)]
@@ -187,25 +185,37 @@ func (s *Server) values(seen opened, o *store.Object) []Value {
 
 // raw gives an object as it was shared, and the entry that holds it.
 func (s *Server) raw(o *store.Object) (json.RawMessage, store.Place, error) {
-	place, err := s.n.PlaceOf(o.Arrival)
+	bundle, place, err := s.bundleOf(o.Arrival)
+	if err != nil {
+		return nil, place, err
+	}
+	raw, err := objectAt(bundle, o.Ordinal)
+	if err == nil && raw == nil {
+		err = Errorf(CodeInternal, "the entry of %s does not hold it", o.ID)
+	}
+	return slices.Clone(raw), place, err
+}
+
+// bundleOf opens the entry that an arrival is of.
+func (s *Server) bundleOf(arrival uint64) ([]byte, store.Place, error) {
+	place, err := s.n.PlaceOf(arrival)
 	if err != nil {
 		return nil, place, err
 	}
 	bundle, err := s.n.Open(place)
-	if err != nil {
-		return nil, place, err
-	}
-	var raw json.RawMessage
-	err = stix.Scan(bundle, func(ordinal int, object []byte, _ *stix.Facts) error {
-		if ordinal == int(o.Ordinal) {
-			raw = slices.Clone(object)
+	return bundle, place, err
+}
+
+// objectAt gives the bytes of the object at a place in a bundle, a part of the
+// bundle's; nil where there is none.
+func objectAt(bundle []byte, ordinal uint32) (raw []byte, err error) {
+	err = stix.Scan(bundle, func(at int, object []byte, _ *stix.Facts) error {
+		if at == int(ordinal) {
+			raw = object
 		}
 		return nil
 	})
-	if err == nil && raw == nil {
-		err = Errorf(CodeInternal, "the entry of %s does not hold it", o.ID)
-	}
-	return raw, place, err
+	return raw, err
 }
 
 // reach says who can read entries, and who of them said to hold them.

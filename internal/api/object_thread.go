@@ -2,7 +2,6 @@ package api
 
 import (
 	"cmp"
-	"encoding/json"
 	"slices"
 
 	"github.com/tipmesh/tipmesh/internal/stix"
@@ -36,8 +35,7 @@ func (s *Server) thread(out *Object) error {
 		if err != nil {
 			continue // its payload has gone
 		}
-		x := new(wording)
-		_ = json.Unmarshal(raw, x) // goes on after a member of the wrong type
+		x := readWording(raw)
 		switch o.Type {
 		case "relationship":
 			s.relate(out, o, x)

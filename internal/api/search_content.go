@@ -56,11 +56,7 @@ func (c *contents) of(o *store.Object) *content {
 func (c *contents) has(o *store.Object) bool { return c.have[o.Arrival] != nil }
 
 func (c *contents) open(arrival uint64) map[uint32]*content {
-	place, err := c.s.n.PlaceOf(arrival)
-	if err != nil {
-		return nil
-	}
-	bundle, err := c.s.n.Open(place)
+	bundle, _, err := c.s.bundleOf(arrival)
 	if err != nil {
 		return nil // erased meanwhile
 	}
@@ -109,6 +105,11 @@ func titleOf(o *store.Object) string {
 	case "indicator", "note", "opinion", "sighting":
 		return o.Summary.Says
 	}
-	name, _, _ := strings.Cut(o.Summary.Says, "; ")
+	return nameIn(o.Summary.Says)
+}
+
+// nameIn is the name that what an object says begins with.
+func nameIn(says string) string {
+	name, _, _ := strings.Cut(says, "; ")
 	return name
 }

@@ -192,8 +192,7 @@ func (t *telling) passes(o *store.Object, kind string, about map[string]ObjectLi
 	c, y := *o, *x
 	for _, id := range refsOf(kind, x) {
 		line := t.line(id, about)
-		name, _, _ := strings.Cut(line.Says, ";")
-		y.Aliases = append(slices.Clone(y.Aliases), name)
+		y.Aliases = append(slices.Clone(y.Aliases), nameIn(line.Says))
 		for _, v := range line.Values {
 			c.Values = append(slices.Clone(c.Values), store.Value{Type: v.Type, Text: v.Text})
 		}
@@ -261,7 +260,7 @@ func (t *telling) add(e *Event, o *store.Object, kind string, about map[string]O
 		e.Ref = objectRef(o.ID)
 	}
 	if e.Title == "" && (o.Type == "report" || o.Type == "grouping") {
-		e.Title, _, _ = strings.Cut(o.Summary.Says, ";")
+		e.Title = nameIn(o.Summary.Says)
 	}
 	var values []Value
 	for _, v := range o.Values {
@@ -306,24 +305,14 @@ func (t *telling) sum(e *Event, o *store.Object, kind string, about map[string]O
 		}
 	case WhatWithdrawn:
 		if first {
-			e.why = string(stix.WithdrawnWhy(t.raw(o)))
+			raw, _ := objectAt(t.a.Bundle, o.Ordinal) // what cannot be read gives no reason
+			e.why = string(stix.WithdrawnWhy(raw))
 		}
 		e.Summary = FoundText(e.Found)
 		if e.why != "" {
 			e.Summary += " (" + e.why + ")"
 		}
 	}
-}
-
-// raw gives the bytes of an object of this entry.
-func (t *telling) raw(o *store.Object) (raw []byte) {
-	_ = stix.Scan(t.a.Bundle, func(ordinal int, object []byte, _ *stix.Facts) error {
-		if ordinal == int(o.Ordinal) {
-			raw = object
-		}
-		return nil
-	})
-	return raw
 }
 
 // before tells whether an object was here in another version before.

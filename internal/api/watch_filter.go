@@ -128,15 +128,20 @@ type wording struct {
 	Target      string   `json:"target_ref"`
 }
 
-// readWordings reads that of all objects of a bundle, by their place in it. What is of
-// another type than STIX has it is left out.
+// readWording reads what an object says. What is of another type than STIX has it is
+// left out.
+func readWording(raw []byte) *wording {
+	x := new(wording)
+	_ = json.Unmarshal(raw, x) // goes on after a member of the wrong type
+	return x
+}
+
+// readWordings reads that of all objects of a bundle, by their place in it.
 func readWordings(bundle []byte) map[uint32]*wording {
 	out := map[uint32]*wording{}
 	// A bundle that ends badly has given what it holds before.
 	_ = stix.Scan(bundle, func(ordinal int, raw []byte, _ *stix.Facts) error {
-		x := new(wording)
-		_ = json.Unmarshal(raw, x) // goes on after a member of the wrong type
-		out[uint32(ordinal)] = x
+		out[uint32(ordinal)] = readWording(raw)
 		return nil
 	})
 	return out
