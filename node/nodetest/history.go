@@ -267,10 +267,10 @@ const (
 )
 
 // rested reports whether all who are in are connected, see one roster and the same
-// groups, and have nothing left to sign.
+// groups, are fresh as far as they can be, and have nothing left to sign.
 func (h *History) rested() bool {
 	in := h.In()
-	if _, rivals := h.groupsSeen(in); len(rivals) > 0 {
+	if _, rivals := h.groupsSeen(in); len(rivals) > 0 || len(h.staleStill(in)) > 0 {
 		return false
 	}
 	keys := map[protocol.Key]bool{}

@@ -235,19 +235,12 @@ func (h *History) checkFresh(in []int) {
 	if !h.staled {
 		return
 	}
-	r, back := h.Members[in[0]].Node.Roster(), 0
-	for _, m := range r.Governors {
-		if slices.ContainsFunc(in, func(i int) bool {
-			return h.Members[i].ID == m && h.Members[i].Node.Status(time.Time{}).Halted == ""
-		}) {
-			back++
-		}
+	r, back := h.Members[in[0]].Node.Roster(), h.governorsIn(in)
+	for _, i := range h.staleStill(in) {
+		h.T.Errorf("seed %d: %d governors are back, and node %d is %+v", h.opt.Seed, back, i, h.Members[i].Node.Freshness())
 	}
 	given := 0
 	for _, i := range in {
-		if f := h.Members[i].Node.Freshness(); f.Stale && back >= r.Threshold {
-			h.T.Errorf("seed %d: %d governors are back, and node %d is %+v", h.opt.Seed, back, i, f)
-		}
 		if h.gives(i, in[0]) {
 			given++
 		}
@@ -256,4 +249,30 @@ func (h *History) checkFresh(in []int) {
 	if back >= r.Threshold && given == 0 {
 		h.T.Errorf("seed %d: nobody hands epochs on after governors are back", h.opt.Seed)
 	}
+}
+
+// governorsIn counts the governors with a node that is in and signs.
+func (h *History) governorsIn(in []int) (count int) {
+	for _, m := range h.Members[in[0]].Node.Roster().Governors {
+		if slices.ContainsFunc(in, func(i int) bool {
+			return h.Members[i].ID == m && h.Members[i].Node.Status(time.Time{}).Halted == ""
+		}) {
+			count++
+		}
+	}
+	return count
+}
+
+// staleStill gives the nodes that are stale though enough governors are back. A
+// change of the roster may make one stale until the next mark, a minute later.
+func (h *History) staleStill(in []int) (list []int) {
+	if !h.staled || len(in) == 0 || h.governorsIn(in) < h.Members[in[0]].Node.Roster().Threshold {
+		return nil
+	}
+	for _, i := range in {
+		if h.Members[i].Node.Freshness().Stale {
+			list = append(list, i)
+		}
+	}
+	return list
 }
