@@ -298,8 +298,9 @@ func (n *Node) releaseReadable() {
 // handOver answers a neighbour that asks for epochs: with those its member is
 // entitled to and does not have, sealed to that member. An epoch narrowed by a
 // trust list is handed on by its maker alone, one of a group to those who are in
-// and whom the group's history lets have it. One whose maker knew of departures
-// that this node does not know of yet stays here: the neighbour may be who left.
+// and whom the group's history lets have it, and to nodes of this one's own member.
+// One whose maker knew of departures that this node does not know of yet stays
+// here: the neighbour may be who left.
 func (n *Node) handOver(node protocol.Key, get *replica.GetEpochs) (*replica.Epochs, error) {
 	r := n.Roster()
 	m, ok := r.ByNode(node)

@@ -82,7 +82,7 @@ func (r *report) page() string {
 const shortfall = `
 ## What falls short
 
-Bulk is bound by the processor: both nodes share two, and of each indicator's time at a node about half goes to the index: Badger's memtable and encrypted log, and two reads before each write. Tried: rows by point reads, smaller rows, the fastest zstd level (in use); sorted rows and other table sizes showed no gain. Not tried: a filter in memory that spares the reads, and index rows written in sorted blocks instead of one by one.
+Bulk is bound by the processor: both nodes share two, and of each indicator's time at a node about half goes to the index: Badger's memtable and encrypted log, and two reads before each write. Tried: rows by point reads, smaller rows, the fastest zstd level (in use); sorted rows and other table sizes showed no gain, on a machine with other work. Not tried: a filter in memory that spares the reads, and index rows written in sorted blocks instead of one by one.
 `
 
 // load is what the machine did before the run.
